@@ -1,0 +1,3 @@
+#pragma once
+#include "probes/precompiled.hpp"
+#include "tests/catch.hpp"

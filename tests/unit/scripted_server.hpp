@@ -1,0 +1,95 @@
+#pragma once
+
+#include "probes/runner.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+namespace keepwell::test {
+
+// One exchange of a scripted peer: read exactly this many bytes, check nothing, then send.
+struct Step {
+    std::size_t expect_bytes = 0;
+    std::string send{};
+};
+
+// What the peer does when its script has ended, or before step `at`.
+enum class Fault { stall, close, reset, garbage };
+
+// A server on 127.0.0.1 that serves connections, one after another, by the same script.
+class ScriptedServer {
+public:
+    ScriptedServer(asio::io_context& loop, std::vector<Step> script, Fault fault = Fault::stall,
+                   std::size_t fault_at = std::size_t(-1))
+        : script_{std::move(script)}, fault_{fault}, fault_at_{fault_at},
+          acceptor_{loop, {asio::ip::make_address("127.0.0.1"), 0}}
+    {
+        asio::co_spawn(loop, serve(), asio::detached);
+    }
+    Address address() const { return {.host = "127.0.0.1", .port = acceptor_.local_endpoint().port()}; }
+    const std::string& received() const { return received_; }
+    int connections() const { return connections_; }
+
+private:
+    asio::awaitable<void> serve()
+    {
+        for (;;) {
+            auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
+            ++connections_;
+            try {
+                co_await converse(socket);
+            } catch (const boost::system::system_error&) {  // the probe has gone away
+            }
+        }
+    }
+    asio::awaitable<void> converse(asio::ip::tcp::socket& socket)
+    {
+        for (std::size_t i = 0; i < script_.size() && i < fault_at_; ++i) {
+            std::string got(script_[i].expect_bytes, '\0');
+            co_await asio::async_read(socket, asio::buffer(got), asio::use_awaitable);
+            received_ += got;
+            co_await asio::async_write(socket, asio::buffer(script_[i].send), asio::use_awaitable);
+        }
+        switch (fault_) {
+        case Fault::close: co_return;
+        case Fault::reset: socket.set_option(asio::socket_base::linger{true, 0}); co_return;
+        case Fault::garbage:
+            co_await asio::async_write(socket, asio::buffer(std::string(4096, '\xfe')), asio::use_awaitable);
+            break;
+        case Fault::stall: break;
+        }
+        std::array<char, 1024> rest{};
+        for (;;) {
+            const auto count = co_await socket.async_read_some(asio::buffer(rest), asio::use_awaitable);
+            received_.append(rest.data(), count);
+        }
+    }
+
+    std::vector<Step> script_;
+    Fault fault_;
+    std::size_t fault_at_;
+    asio::ip::tcp::acceptor acceptor_;
+    std::string received_{};
+    int connections_ = 0;
+};
+
+// Runs one attempt on `loop` to its end and returns what came of it.
+inline ProbeResult run_now(asio::io_context& loop, ProbeSpec spec, Clock::duration timeout = std::chrono::seconds(2))
+{
+    std::optional<ProbeResult> result;
+    asio::co_spawn(loop, run(std::make_shared<const ProbeSpec>(std::move(spec)), timeout),
+                   [&](std::exception_ptr error, ProbeResult end) {
+                       if (error)
+                           std::rethrow_exception(error);
+                       result = std::move(end);
+                       loop.stop();
+                   });
+    loop.run_for(timeout + std::chrono::seconds(5));
+    loop.restart();
+    REQUIRE(result.has_value());
+    return *result;
+}
+
+}  // namespace keepwell::test
