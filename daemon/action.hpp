@@ -1,0 +1,106 @@
+#pragma once
+
+#include "probes/duration.hpp"
+#include "probes/field.hpp"
+#include "probes/result.hpp"
+#include "probes/secret.hpp"
+
+#include <array>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace keepwell {
+
+using namespace std::chrono_literals;
+
+// What a restart is done with: a program of the user's. Placeholders in `argv`: {service}, {instance},
+// {address}, {project}, {probe}, {cause}, {reason}; the same are in the environment as KEEPWELL_SERVICE and
+// so on.
+struct CommandAction {
+    std::vector<std::string> argv{};
+    std::map<std::string, std::string> environment{};
+    std::string directory{};
+    std::string user{};
+    Duration timeout = 60s;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            required("argv", &CommandAction::argv, "program and arguments; no shell is involved"),
+            optional("environment", &CommandAction::environment, "added to keepwell's own environment"),
+            optional("directory", &CommandAction::directory, "working directory"),
+            optional("user", &CommandAction::user, "user to run as, `name` or `uid:gid` (needs root)"),
+            optional("timeout", &CommandAction::timeout, "after this the whole process group is ended")
+                .between(1'000'000, 86'400'000'000'000),
+        };
+    }
+    std::vector<std::string> faults() const;  // unknown placeholders, no program
+    bool operator==(const CommandAction&) const = default;
+};
+
+// Who is told of signals and actions: a JSON POST.
+struct WebhookAction {
+    std::string url{};
+    Secret secret{};
+    std::map<std::string, std::string> headers{};
+    std::vector<std::string> events{};
+    std::string ca_file{};
+    Duration timeout = 10s;
+    int retries = 5;
+    Duration backoff = 1s;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            required("url", &WebhookAction::url, "http:// or https:// address that takes the POST"),
+            optional("secret", &WebhookAction::secret,
+                     "key of the HMAC-SHA256 signature in X-Keepwell-Signature"),
+            optional("headers", &WebhookAction::headers, "more request headers"),
+            optional("events", &WebhookAction::events,
+                     "only these events (signal_raised, signal_cleared, action_finished, quarantined); "
+                     "empty: all"),
+            optional("ca_file", &WebhookAction::ca_file,
+                     "PEM file of the authorities to trust; empty: the system's"),
+            optional("timeout", &WebhookAction::timeout, "limit of one delivery attempt")
+                .between(1'000'000, 600'000'000'000),
+            optional("retries", &WebhookAction::retries, "further tries after a failed one").between(0, 20),
+            optional("backoff", &WebhookAction::backoff, "wait before the first retry; doubles each time")
+                .between(1'000'000, 600'000'000'000),
+        };
+    }
+    std::vector<std::string> faults() const;
+    bool operator==(const WebhookAction&) const = default;
+};
+
+// Whom and why: what an actuator is told.
+struct ActionContext {
+    std::string project{};
+    std::string service{};
+    std::string instance{};
+    std::string address{};
+    std::string probe{};  // the liveness probe that failed; empty for a cascade
+    std::string cause{};  // "unhealthy", or "dependency NAME restarted"
+    Reason reason = Reason::none;
+    std::string detail{};
+    std::chrono::system_clock::time_point at{};
+};
+
+enum class ActionResult : std::uint8_t { ok, failed, timed_out, not_started };
+
+constexpr auto enum_names(ActionResult)
+{
+    using enum ActionResult;
+    return std::array{Named{ok, "ok"}, Named{failed, "failed"}, Named{timed_out, "timed_out"},
+                      Named{not_started, "not_started"}};
+}
+
+struct ActionOutcome {
+    ActionResult result = ActionResult::not_started;
+    std::string detail{};
+    std::string output{};  // the last 4 KiB of what it printed
+    Clock::duration took{};
+};
+
+}  // namespace keepwell
