@@ -1,0 +1,38 @@
+"""Fixtures: the built programs, and servers that many tests share. A test that breaks a server starts its own
+(`with servers.redis() as redis:`) instead of using a shared one."""
+
+import os
+import pathlib
+
+import pytest
+import servers
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The build directory under test: KEEPWELL_BUILD, else build/dev."""
+    directory = pathlib.Path(os.environ.get("KEEPWELL_BUILD", ROOT / "build" / "dev")).resolve()
+    assert directory.is_dir(), f"{directory} is not there: cmake --preset dev && ninja -C build/dev"
+    return directory
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    with servers.redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """Database, user: app; password: secret."""
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    """Database, user: app; password: secret."""
+    with servers.mariadb() as server:
+        yield server
