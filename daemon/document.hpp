@@ -1,0 +1,26 @@
+#pragma once
+
+#include "daemon/node.hpp"
+
+#include <cstddef>
+
+namespace keepwell {
+
+// What a document may cost. Beyond it the text is refused, whatever it says.
+struct DocumentLimits {
+    std::size_t bytes = 10'000'000;
+    std::size_t values = 2'000'000;
+    std::size_t depth = 64;
+    std::size_t copied_bytes = 64 << 20;  // by aliases, merge keys and variables together
+};
+
+struct Document {
+    Node root{};
+    std::vector<Problem> problems{};  // without a usable root when has_errors()
+};
+
+// Reads one YAML document. Never throws on bad input; a syntax error ends the reading, other problems do not.
+Document parse_document(std::string_view text, std::string_view file,
+                        const Variables& variables = environment, const DocumentLimits& limits = {});
+
+}  // namespace keepwell
