@@ -48,6 +48,7 @@ constexpr std::array table{
     ReasonWords{resource_exhausted, "resource_exhausted", "keepwell has no file descriptors, ports or memory left"},
     ReasonWords{permission_denied, "permission_denied", "keepwell is not allowed to do this"},
     ReasonWords{not_executable, "not_executable", "the program is missing or cannot be executed"},
+    ReasonWords{undetermined, "undetermined", "the check program could not tell: look at its output"},
     ReasonWords{secret_unreadable, "secret_unreadable", "a secret's file cannot be read"},
     ReasonWords{frozen, "frozen", "keepwell itself stood still during the attempt"},
     ReasonWords{still_running, "still_running", "the previous attempt has not ended yet"},

@@ -52,6 +52,7 @@ enum class Reason : std::uint8_t {
     resource_exhausted,
     permission_denied,
     not_executable,
+    undetermined,
     secret_unreadable,
     frozen,
     still_running,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "probes/exec.hpp"
 #include "probes/tcp.hpp"
 
 #include <concepts>
@@ -20,7 +21,7 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec = std::variant<TcpSpec>;
+using ProbeSpec = std::variant<TcpSpec, ExecSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>
