@@ -7,7 +7,20 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <sys/socket.h>
+
 namespace keepwell {
+
+namespace {
+
+// Not by asio's linger option: its destructors would take it back.
+void reset_on_close(asio::ip::tcp::socket& socket)
+{
+    const ::linger at_once{1, 0};
+    ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+}  // namespace
 
 asio::awaitable<std::size_t> Stream::read_some(std::span<char> into)
 {
@@ -35,7 +48,7 @@ asio::awaitable<Stream> connect(const Address& address, Progress& progress)
     progress.enter(Phase::connect);
     asio::ip::tcp::socket socket{co_await asio::this_coro::executor};
     co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
-    socket.set_option(asio::socket_base::linger{true, 0});
+    reset_on_close(socket);
     co_return Stream{std::move(socket)};
 }
 
