@@ -1,0 +1,315 @@
+#include "daemon/reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace keepwell {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t longest = std::chrono::nanoseconds{366 * 24h}.count();  // longer is a slip of the unit
+constexpr std::size_t largest_secret = 64 << 10;
+
+std::string in_words(std::int64_t value, Shape::Measure measure)
+{
+    switch (measure) {
+        case Shape::Measure::nanoseconds: return Duration{std::chrono::nanoseconds{value}}.text();
+        case Shape::Measure::bytes: return ByteSize{static_cast<std::uint64_t>(value)}.text();
+        case Shape::Measure::plain: break;
+    }
+    return std::to_string(value);
+}
+
+// `between 1 and 10`, `of at least 1`, `of at most 10`, or nothing.
+std::string range_in_words(const Bounds& bounds, Shape::Measure measure)
+{
+    const bool open_below = bounds.least <= std::numeric_limits<std::int32_t>::min();
+    const bool open_above =
+        bounds.most >= std::numeric_limits<std::int32_t>::max() && measure == Shape::Measure::plain;
+    if (open_below && open_above)
+        return "";
+    if (open_above)
+        return " of at least " + in_words(bounds.least, measure);
+    if (open_below)
+        return " of at most " + in_words(bounds.most, measure);
+    return fmt::format(" between {} and {}", in_words(bounds.least, measure), in_words(bounds.most, measure));
+}
+
+// A secret's file without its trailing newline; the error says what is wrong with it.
+std::expected<std::string, std::string> contents_of(const std::string& path)
+{
+    // Without blocking: a FIFO has no end that we could wait for.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return std::unexpected(std::generic_category().message(errno));
+    std::string text(largest_secret + 1, '\0');
+    struct stat about{};
+    const bool regular = ::fstat(file, &about) == 0 && S_ISREG(about.st_mode);
+    const auto size = regular ? ::read(file, text.data(), text.size()) : 0;
+    const auto error = errno;
+    ::close(file);
+    if (!regular)
+        return std::unexpected("not a regular file");
+    if (size < 0)
+        return std::unexpected(std::generic_category().message(error));
+    text.resize(static_cast<std::size_t>(size));
+    if (text.ends_with('\n'))
+        text.pop_back();
+    if (text.ends_with('\r'))
+        text.pop_back();
+    if (text.empty())
+        return std::unexpected("it is empty");
+    if (text.size() >= largest_secret)
+        return std::unexpected("it is larger than 64 KiB");
+    if (text.contains('\0'))
+        return std::unexpected("it holds a NUL byte");
+    return text;
+}
+
+std::vector<std::string_view> names_in(std::span<const Row> rows, std::span<const std::string_view> more)
+{
+    std::vector<std::string_view> names;
+    for (const auto& row : rows) {
+        names.push_back(row.name);
+        if (row.shape->secret)
+            names.push_back(row.file_name);
+    }
+    names.insert(names.end(), more.begin(), more.end());
+    return names;
+}
+
+// Words such as {instance} begin a mapping in YAML unless they are in quotes.
+bool is_unquoted_placeholder(const Node& child)
+{
+    return child.is_null() && (child.key == "instance" || child.key == "address" || child.key == "service" ||
+                               child.key == "project");
+}
+
+}  // namespace
+
+void Reader::complain(Mark mark, std::string text, std::string suggestion, Severity severity)
+{
+    complaints_ += severity == Severity::error ? 1 : 0;
+    if (problems_.size() > most_problems)
+        return;
+    if (problems_.size() == most_problems) {
+        problems_.push_back(
+            {.file = file_, .text = "too many problems", .suggestion = "correct these first"});
+        return;
+    }
+    problems_.push_back({.severity = severity,
+                         .file = file_,
+                         .mark = mark,
+                         .path = path_.text(),
+                         .text = std::move(text),
+                         .suggestion = std::move(suggestion)});
+}
+
+void Reader::warn(Mark mark, std::string text, std::string suggestion)
+{
+    complain(mark, std::move(text), std::move(suggestion), Severity::warning);
+}
+
+void Reader::expected(const Node& node, std::string_view what, std::string suggestion)
+{
+    auto text = std::string{what};
+    if (text.starts_with("expected"))
+        text += ", found " + found(node);
+    complain(node.is_null() ? node.place() : node.mark, std::move(text), std::move(suggestion));
+}
+
+void Reader::unknown_key(const Node& child, std::span<const std::string_view> known)
+{
+    const auto step = enter(child.key);
+    complain(child.key_mark, "unknown key " + shown(child.key),
+             is_unquoted_placeholder(child) ? fmt::format("put \"{{{}}}\" in quotes", child.key)
+                                            : did_you_mean(child.key, known));
+}
+
+bool Reader::read_boolean(const Node& node, bool& value)
+{
+    static constexpr std::array<std::string_view, 3> yes{"true", "True", "TRUE"};
+    static constexpr std::array<std::string_view, 3> no{"false", "False", "FALSE"};
+    const bool is_yes = node.is_scalar() && std::ranges::find(yes, node.text) != yes.end();
+    const bool is_no = node.is_scalar() && std::ranges::find(no, node.text) != no.end();
+    if (is_yes || is_no)
+        value = is_yes;
+    else
+        expected(node, "expected true or false");
+    return is_yes || is_no;
+}
+
+bool Reader::read_integer(const Node& node, std::int64_t& value, const Bounds& bounds)
+{
+    std::int64_t number = 0;
+    const auto* last = node.text.data() + node.text.size();
+    const auto [end, error] = std::from_chars(node.text.data(), last, number);
+    const bool is_number = node.is_scalar() && end == last && error == std::errc{};
+    if (is_number && number >= bounds.least && number <= bounds.most) {
+        value = number;
+        return true;
+    }
+    expected(node, "expected a whole number" + range_in_words(bounds, Shape::Measure::plain));
+    return false;
+}
+
+bool Reader::read_number(const Node& node, double& value)
+{
+    double number = 0;
+    const auto* last = node.text.data() + node.text.size();
+    const auto [end, error] = std::from_chars(node.text.data(), last, number, std::chars_format::fixed);
+    if (node.is_scalar() && end == last && error == std::errc{} && std::isfinite(number)) {
+        value = number;
+        return true;
+    }
+    expected(node, "expected a number");
+    return false;
+}
+
+bool Reader::read_text(const Node& node, std::string& value, std::string_view type_name)
+{
+    if (node.is_scalar()) {
+        value = node.text;
+        return true;
+    }
+    const auto& only = node.children;
+    const bool placeholder = only.size() == 1 && is_unquoted_placeholder(only.front());
+    expected(node, fmt::format("expected {}{}", type_name == "text" ? "" : "a ", type_name),
+             placeholder ? fmt::format("put \"{{{}}}\" in quotes", only.front().key) : "");
+    return false;
+}
+
+const std::string_view* Reader::read_choice(const Node& node, std::span<const std::string_view> names)
+{
+    const auto name = node.is_scalar() ? std::ranges::find(names, node.text) : names.end();
+    if (name != names.end())
+        return &*name;
+    const auto near = node.is_scalar() ? nearest(node.text, names) : std::string_view{};
+    expected(node, fmt::format("expected {}", fmt::join(names, ", ")),
+             near.empty() ? "" : fmt::format("did you mean \"{}\"?", near));
+    return nullptr;
+}
+
+bool Reader::in_range(const Node& node, std::int64_t value, const Bounds& bounds, Shape::Measure measure)
+{
+    const bool is_time = measure == Shape::Measure::nanoseconds;
+    const Bounds limits{std::max<std::int64_t>(bounds.least, 0),
+                        is_time ? std::min(bounds.most, longest) : bounds.most};
+    if (value >= limits.least && value <= limits.most)
+        return true;
+    expected(node,
+             fmt::format("expected a {}{}", is_time ? "duration" : "size", range_in_words(limits, measure)));
+    return false;
+}
+
+void Reader::read_rows(const Node& node, std::span<const Row> rows, void* object, const Takes& takes,
+                       std::span<const std::string_view> more_names)
+{
+    if (!node.is_mapping() && !node.is_null())
+        return expected(node, "expected a mapping",
+                        node.is_sequence() ? "write \"key: value\" without \"- \""
+                                           : did_you_mean("", names_in(rows, more_names)));
+    for (const auto& child : node.children) {
+        const auto row = std::ranges::find(rows, child.key, &Row::name);
+        if (row != rows.end()) {
+            const auto step = enter(child.key);
+            read_row(child, *row, object);
+        } else if (!read_row_file(child, rows, object) && !(takes && takes(child))) {
+            unknown_key(child, names_in(rows, more_names));
+        }
+    }
+    require(node, rows);
+}
+
+void Reader::require(const Node& node, std::span<const Row> rows)
+{
+    for (const auto& row : rows) {
+        const auto* given = node.find(row.name);
+        const auto* in_file = row.shape->secret ? node.find(row.file_name) : nullptr;
+        if (given && in_file)
+            complain(in_file->key_mark, fmt::format("both {} and {} are given", row.name, row.file_name),
+                     "keep one");
+        else if (!given && !in_file && row.need == Need::required)
+            complain(node.place(), fmt::format("the key \"{}\" is missing", row.name), std::string{row.help});
+    }
+}
+
+void Reader::read_row(const Node& node, const Row& row, void* object)
+{
+    if (!row.names_file() || !node.is_scalar() || node.text.empty())
+        return row.read(*this, node, object, row.bounds);
+    Node path = node;
+    path.text = resolved(node.text);
+    row.read(*this, path, object, row.bounds);
+    if (::access(path.text.c_str(), R_OK) != 0)
+        complain(node.mark,
+                 fmt::format("cannot read {}: {}", found(node), std::generic_category().message(errno)),
+                 "check the path and its permissions");
+    else if (std::filesystem::is_directory(path.text))
+        complain(node.mark, fmt::format("{} is a directory", found(node)), "name a file");
+}
+
+// A key NAME_file of a secret NAME.
+bool Reader::read_row_file(const Node& child, std::span<const Row> rows, void* object)
+{
+    const auto row = std::ranges::find(rows, child.key, &Row::file_name);
+    if (row == rows.end() || !row->shape->secret)
+        return false;
+    const auto step = enter(child.key);
+    read_secret_file(child, *row, object);
+    return true;
+}
+
+void Reader::read_secret_file(const Node& node, const Row& row, void* object)
+{
+    std::string path;
+    if (!read_text(node, path, "path"))
+        return;
+    auto contents = contents_of(resolved(path));
+    if (!contents)
+        return complain(node.mark,
+                        fmt::format("cannot read the secret from {}: {}", found(node), contents.error()),
+                        "check the path and its permissions");
+    Node secret = node;
+    secret.quoted = true;
+    secret.text = *std::move(contents);
+    row.read(*this, secret, object, row.bounds);
+}
+
+std::string Reader::resolved(const std::string& path) const
+{
+    return path.starts_with('/') ? path : (std::filesystem::path{directory_} / path).string();
+}
+
+void Reader::read_table(const Node& node, const Shape& shape, void* object)
+{
+    const auto* bare = shape.bare();
+    const bool fits =
+        bare && (node.is_scalar() || (node.is_sequence() && bare->shape->form == Shape::Form::list));
+    if (!fits)
+        return read_rows(node, shape.rows, object);
+    read_row(node, *bare, object);
+    Node alone{.kind = Node::Kind::mapping, .mark = node.mark, .key_mark = node.key_mark};
+    alone.children.push_back({.key = std::string{bare->name}});
+    require(alone, shape.rows);
+}
+
+void Reader::fault(const Node& node, const std::string& words)
+{
+    // A fault that begins with the name of a key is shown at that key.
+    const auto end = words.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789");
+    const auto* child = node.find(std::string_view{words}.substr(0, end));
+    complain(child ? child->place() : node.place(), words);
+}
+
+}  // namespace keepwell
