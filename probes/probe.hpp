@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace keepwell {
@@ -32,6 +33,15 @@ public:
     void keep_output(std::string output) { output_ = std::move(output); }
 
     Clock::time_point deadline() const { return deadline_; }
+    // A little before the deadline: when a probe answers itself if silence means more to it than `timeout`.
+    Clock::time_point verdict_due() const
+    {
+        if (deadline_ == Clock::time_point::max())
+            return deadline_;
+        using std::chrono::milliseconds;
+        return deadline_ -
+               std::clamp<Clock::duration>((deadline_ - started_) / 20, milliseconds{1}, milliseconds{50});
+    }
     Clock::time_point started() const { return started_; }
     Phase phase() const { return phase_; }
 
@@ -65,9 +75,18 @@ struct Verdict {
 };
 
 inline Verdict ok(std::string detail = {}) { return {Outcome::ok, Reason::none, std::move(detail)}; }
-inline Verdict rejected(Reason reason, std::string detail) { return {Outcome::rejected, reason, std::move(detail)}; }
-inline Verdict no_response(Reason reason, std::string detail) { return {Outcome::no_response, reason, std::move(detail)}; }
-inline Verdict not_attempted(Reason reason, std::string detail) { return {Outcome::not_attempted, reason, std::move(detail)}; }
+inline Verdict rejected(Reason reason, std::string detail)
+{
+    return {Outcome::rejected, reason, std::move(detail)};
+}
+inline Verdict no_response(Reason reason, std::string detail)
+{
+    return {Outcome::no_response, reason, std::move(detail)};
+}
+inline Verdict not_attempted(Reason reason, std::string detail)
+{
+    return {Outcome::not_attempted, reason, std::move(detail)};
+}
 
 // Thrown anywhere below a probe to end the attempt with this verdict; the runner catches it.
 struct Failure : std::runtime_error {
