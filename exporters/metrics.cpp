@@ -1,0 +1,409 @@
+#include "exporters/metrics.hpp"
+
+#include "daemon/version.hpp"
+#include "exporters/exposition.hpp"
+
+#include <set>
+
+namespace keepwell {
+
+namespace {
+
+constexpr std::size_t slice_bytes = 128 << 10;
+
+double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
+
+// Steady time as the wall clock has it now; Prometheus wants Unix seconds.
+double unix_seconds(Clock::time_point at)
+{
+    const auto wall = std::chrono::system_clock::now() +
+                      std::chrono::duration_cast<std::chrono::system_clock::duration>(at - Clock::now());
+    return std::chrono::duration<double>(wall.time_since_epoch()).count();
+}
+
+template <class E, class F>
+void each_of(F use)
+{
+    for (const auto& [value, name] : enum_names(E{}))
+        use(value, name);
+}
+
+template <class E>
+const auto& name_labels(std::string_view key)
+{
+    static const auto labels = [&] {
+        std::vector<std::string> texts;
+        each_of<E>([&](E, std::string_view name) { texts.push_back(label(key, name)); });
+        return texts;
+    }();
+    return labels;
+}
+
+const std::string& reason_label(Reason reason)
+{
+    static const auto labels = [] {
+        std::vector<std::string> texts;
+        for (const auto& each : reasons())
+            texts.push_back(label("reason", each.name));
+        return texts;
+    }();
+    return labels[static_cast<std::size_t>(reason)];
+}
+
+const std::string& bucket_label(std::size_t i)
+{
+    static const auto labels = [] {
+        std::vector<std::string> texts;
+        for (const double bound : Metrics::duration_buckets) {
+            char text[32];
+            texts.push_back(label("le", {text, std::to_chars(text, text + sizeof text, bound).ptr}));
+        }
+        texts.push_back(label("le", "+Inf"));
+        return texts;
+    }();
+    return labels[i];
+}
+
+}  // namespace
+
+// A family of samples over all services, instances or probes. `write` adds the samples of one of them.
+struct Metrics::Family {
+    enum class Over { services, instances, probes } over;
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+    void (*write)(const Metrics&, std::size_t id, Exposition&);
+};
+
+std::span<const Metrics::Family> Metrics::families()
+{
+    using enum Family::Over;
+    static constexpr std::array all{
+        Family{services, "keepwell_service_state", "gauge",
+               "State of a service: 1 for the state it is in, 0 for the others.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   each_of<State>([&](State state, std::string_view) {
+                       out.sample({}, m.service_labels_[id],
+                                  name_labels<State>("state")[static_cast<std::size_t>(state)],
+                                  m.monitor_->service(id).state == state);
+                   });
+               }},
+        Family{services, "keepwell_service_instances", "gauge", "Instances that a service has.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.service_labels_[id],
+                              static_cast<double>(m.monitor_->stack().services()[id].instance_count));
+               }},
+        Family{services, "keepwell_service_root_cause", "gauge",
+               "1 for an unhealthy service whose dependencies are all healthy: what to look at first.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   const auto& view = m.monitor_->service(id);
+                   out.sample(m.service_labels_[id], view.state == State::unhealthy && !view.root_cause);
+               }},
+        Family{instances, "keepwell_instance_state", "gauge",
+               "State of an instance: 1 for the state it is in, 0 for the others.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   each_of<State>([&](State state, std::string_view) {
+                       out.sample({}, m.instance_labels_[id],
+                                  name_labels<State>("state")[static_cast<std::size_t>(state)],
+                                  m.monitor_->instance(id).state == state);
+                   });
+               }},
+        Family{instances, "keepwell_instance_state_changed_timestamp_seconds", "gauge",
+               "Since when an instance is in its state.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], unix_seconds(m.monitor_->instance(id).since));
+               }},
+        Family{instances, "keepwell_instance_state_changes_total", "counter",
+               "Changes of an instance's state.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], static_cast<double>(m.instances_[id].transitions));
+               }},
+        Family{instances, "keepwell_signal_raised", "gauge",
+               "1 while a restart of the instance is asked for.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], m.monitor_->instance(id).signal.has_value());
+               }},
+        Family{instances, "keepwell_signals_total", "counter", "Restart signals that were raised.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], static_cast<double>(m.instances_[id].signals));
+               }},
+        Family{instances, "keepwell_restart_held", "gauge",
+               "1 while an instance that is not alive is not restarted, with the hold that says why.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   const auto hold = m.monitor_->instance(id).hold;
+                   if (hold != Hold::none && hold != Hold::healthy)
+                       out.sample({}, m.instance_labels_[id],
+                                  name_labels<Hold>("hold")[static_cast<std::size_t>(hold)], 1);
+               }},
+        Family{instances, "keepwell_restart_holds_total", "counter",
+               "How often a restart came to be held, by the hold that says why.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   each_of<Hold>([&](Hold hold, std::string_view) {
+                       if (const auto count = m.instances_[id].holds[static_cast<std::size_t>(hold)])
+                           out.sample({}, m.instance_labels_[id],
+                                      name_labels<Hold>("hold")[static_cast<std::size_t>(hold)],
+                                      static_cast<double>(count));
+                   });
+               }},
+        Family{instances, "keepwell_quarantined", "gauge",
+               "1 while an instance has spent its restart budget and waits for a person.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], m.monitor_->instance(id).record.quarantined);
+               }},
+        Family{instances, "keepwell_restart_budget_used", "gauge",
+               "Restarts of the instance within the window of its budget.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id],
+                              static_cast<double>(m.monitor_->instance(id).record.recent.size()));
+               }},
+        Family{instances, "keepwell_actions_total", "counter", "Restart actions by their result.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   each_of<ActionResult>([&](ActionResult result, std::string_view) {
+                       out.sample(
+                           {}, m.instance_labels_[id],
+                           name_labels<ActionResult>("result")[static_cast<std::size_t>(result)],
+                           static_cast<double>(m.instances_[id].actions[static_cast<std::size_t>(result)]));
+                   });
+               }},
+        Family{instances, "keepwell_action_seconds_total", "counter", "Time that restart actions took.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.instance_labels_[id], m.instances_[id].action_seconds);
+               }},
+        Family{probes, "keepwell_probe_success", "gauge",
+               "1 when the last attempt was ok, 0 when it failed; absent before the first.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   const auto& last = m.monitor_->probe(id).last;
+                   if (last.started != Clock::time_point{} && last.outcome != Outcome::not_attempted)
+                       out.sample(m.probe_labels_[id], last.outcome == Outcome::ok);
+               }},
+        Family{probes, "keepwell_probe_failing_streak", "gauge", "Failures in a row.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   out.sample(m.probe_labels_[id], m.monitor_->probe(id).health.failing_streak);
+               }},
+        Family{probes, "keepwell_probe_attempts_total", "counter", "Attempts by their outcome.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   static const auto labels = [] {
+                       std::vector<std::string> texts;
+                       for (std::size_t i = 0; i < outcome_count; ++i)
+                           texts.push_back(label("outcome", to_string(static_cast<Outcome>(i))));
+                       return texts;
+                   }();
+                   for (std::size_t i = 0; i < outcome_count; ++i)
+                       out.sample({}, m.probe_labels_[id], labels[i],
+                                  static_cast<double>(m.probes_[id].outcomes[i]));
+               }},
+        Family{probes, "keepwell_probe_failures_total", "counter",
+               "Attempts that were not ok, by their reason.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   for (const auto& [reason, count] : m.probes_[id].failures)
+                       out.sample({}, m.probe_labels_[id], reason_label(reason), static_cast<double>(count));
+               }},
+        Family{probes, "keepwell_probe_phase_seconds_total", "counter",
+               "Time that attempts spent in each phase.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   static const auto labels = [] {
+                       std::vector<std::string> texts;
+                       for (std::size_t i = 0; i < phase_count; ++i)
+                           texts.push_back(label("phase", to_string(static_cast<Phase>(i))));
+                       return texts;
+                   }();
+                   for (std::size_t i = 1; i < phase_count; ++i)
+                       if (m.probes_[id].phase_sums[i] > 0)
+                           out.sample({}, m.probe_labels_[id], labels[i], m.probes_[id].phase_sums[i]);
+               }},
+        Family{probes, "keepwell_probe_duration_seconds", "histogram",
+               "Duration of attempts that were answered or timed out.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   const auto& count = m.probes_[id];
+                   std::uint64_t total = 0;
+                   for (std::size_t i = 0; i < count.durations.size(); ++i)
+                       out.sample("_bucket", m.probe_labels_[id], bucket_label(i),
+                                  static_cast<double>(total += count.durations[i]));
+                   out.sample("_sum", m.probe_labels_[id], {}, count.duration_sum);
+                   out.sample("_count", m.probe_labels_[id], {}, static_cast<double>(total));
+               }},
+    };
+    return all;
+}
+
+void Metrics::attach(const Monitor& monitor)
+{
+    std::map<std::string, InstanceCount> instances_before;
+    std::map<std::string, ProbeCount> probes_before;
+    for (std::size_t i = 0; i < instance_labels_.size(); ++i)
+        instances_before.emplace(instance_labels_[i], instances_[i]);
+    for (std::size_t i = 0; i < probe_labels_.size(); ++i)
+        probes_before.emplace(probe_labels_[i], std::move(probes_[i]));
+
+    monitor_ = &monitor;
+    const auto& stack = monitor.stack();
+    service_labels_.clear();
+    instance_labels_.clear();
+    probe_labels_.clear();
+    instances_.assign(stack.instances().size(), {});
+    probes_.assign(stack.probes().size(), {});
+    for (const auto& service : stack.services())
+        service_labels_.push_back(label("compose_project", stack.spec().project) + "," +
+                                  label("compose_service", service.spec->name));
+    for (const auto& instance : stack.instances())
+        instance_labels_.push_back(service_labels_[instance.service] + "," +
+                                   label("container", instance.spec->name));
+    for (const auto& probe : stack.probes())
+        probe_labels_.push_back(instance_labels_[probe.instance] + "," + label("probe", probe.spec->name) +
+                                "," + label("kind", kind_of(*probe.spec->spec)));
+
+    for (std::size_t i = 0; i < instances_.size(); ++i)
+        if (const auto found = instances_before.find(instance_labels_[i]); found != instances_before.end())
+            instances_[i] = found->second;
+    for (std::size_t i = 0; i < probes_.size(); ++i)
+        if (const auto found = probes_before.find(probe_labels_[i]); found != probes_before.end())
+            probes_[i] = std::move(found->second);
+}
+
+void Metrics::attempted(ProbeId id, const ProbeResult& result, const Health&)
+{
+    auto& count = probes_[id];
+    ++count.outcomes[static_cast<std::size_t>(result.outcome)];
+    for (std::size_t i = 0; i < phase_count; ++i)
+        count.phase_sums[i] += seconds(result.phase_took[i]);
+    if (result.outcome != Outcome::not_attempted) {
+        const auto took = seconds(result.took);
+        const auto bucket = std::ranges::lower_bound(duration_buckets, took) - duration_buckets.begin();
+        ++count.durations[static_cast<std::size_t>(bucket)];
+        count.duration_sum += took;
+    }
+    if (result.outcome == Outcome::ok)
+        return;
+    for (auto& [reason, failures] : count.failures)
+        if (reason == result.reason) {
+            ++failures;
+            return;
+        }
+    count.failures.emplace_back(result.reason, 1);
+}
+
+void Metrics::state_changed(InstanceId id, State, State, Clock::time_point) { ++instances_[id].transitions; }
+void Metrics::signal_raised(InstanceId id, const Signal&, Clock::time_point) { ++instances_[id].signals; }
+
+void Metrics::held(InstanceId id, Hold, Hold after, const std::string&, Clock::time_point)
+{
+    if (after != Hold::none && after != Hold::healthy)
+        ++instances_[id].holds[static_cast<std::size_t>(after)];
+}
+
+void Metrics::action_finished(InstanceId id, const ActionOutcome& outcome, Clock::time_point)
+{
+    ++instances_[id].actions[static_cast<std::size_t>(outcome.result)];
+    instances_[id].action_seconds += seconds(outcome.took);
+}
+
+std::size_t Metrics::row_count(const Family& family) const
+{
+    switch (family.over) {
+        case Family::Over::services: return service_labels_.size();
+        case Family::Over::instances: return instance_labels_.size();
+        case Family::Over::probes: return probe_labels_.size();
+    }
+    return 0;
+}
+
+std::vector<std::string_view> Metrics::fact_names() const
+{
+    std::set<std::string_view> names;
+    for (ProbeId id = 0; id < probes_.size(); ++id)
+        for (const auto& fact : monitor_->probe(id).last.facts)
+            names.insert(fact.name);
+    return {names.begin(), names.end()};
+}
+
+// Numbers that probes met on their way: one family per name, whatever kinds note it. True: more to come.
+bool Metrics::write_fact(std::string& out, Cursor& cursor, std::string_view name, std::size_t limit) const
+{
+    Exposition exposition{out};
+    const auto family = "keepwell_probe_" + std::string{name};
+    if (cursor.row == 0)
+        exposition.family(family, "gauge",
+                          "What the last attempt found; see the reference of the probe's kind.");
+    else
+        exposition.resume(family);
+    for (; cursor.row < probe_labels_.size(); ++cursor.row) {
+        if (out.size() >= limit && cursor.row > 0)
+            return true;
+        for (const auto& fact : monitor_->probe(cursor.row).last.facts)
+            if (fact.name == name) {
+                exposition.sample(probe_labels_[cursor.row], fact.value);
+                break;
+            }
+    }
+    return false;
+}
+
+void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
+{
+    const auto one = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
+        out.family(name, type, help);
+        out.sample({}, value);
+    };
+    out.family("keepwell_build_info", "gauge", "1, labelled with what this keepwell was built from.");
+    out.sample(label("version", version) + "," + label("compiler", compiler), 1);
+    one("keepwell_config_last_reload_successful", "gauge",
+        "Whether the last load of the configuration succeeded.", figures.reload_ok);
+    one("keepwell_config_last_reload_success_timestamp_seconds", "gauge",
+        "When the configuration was last loaded.", figures.reload_ok_timestamp_seconds);
+    one("keepwell_config_warnings", "gauge",
+        "Warnings about the configuration; `keepwell check` prints them.",
+        static_cast<double>(figures.config_warnings));
+    one("keepwell_self_doubt", "gauge",
+        "1 while keepwell doubts itself: it was frozen, or everything fails at once.", monitor_->in_doubt());
+    one("keepwell_loop_lateness_seconds", "gauge",
+        "How late the scheduler was at worst since the scrape before.", figures.loop_lateness_seconds);
+    one("keepwell_loop_late_ticks_total", "counter", "Ticks of the scheduler that came more than 50 ms late.",
+        static_cast<double>(figures.late_ticks));
+    one("keepwell_attempts_running", "gauge", "Attempts under way.",
+        static_cast<double>(figures.attempts_running));
+    one("keepwell_attempts_skipped_total", "counter",
+        "Attempts not begun because the one before had not ended.",
+        static_cast<double>(figures.skipped_attempts));
+    out.family("keepwell_webhook_deliveries_total", "counter", "Webhook events by what became of them.");
+    out.sample(label("result", "delivered"), static_cast<double>(figures.webhooks_delivered));
+    out.sample(label("result", "failed"), static_cast<double>(figures.webhooks_failed));
+    out.sample(label("result", "dropped"), static_cast<double>(figures.webhooks_dropped));
+    write_process_metrics(out);
+}
+
+bool Metrics::write(std::string& out, Cursor& cursor, const DaemonFigures& figures) const
+{
+    Exposition exposition{out};
+    const auto all = families();
+    const auto limit = out.size() + slice_bytes;
+    for (; cursor.family < all.size(); ++cursor.family, cursor.row = 0) {
+        const auto& family = all[cursor.family];
+        if (cursor.row == 0)
+            exposition.family(family.name, family.type, family.help);
+        else
+            exposition.resume(family.name);
+        for (const auto rows = row_count(family); cursor.row < rows; ++cursor.row) {
+            if (out.size() >= limit && cursor.row > 0)
+                return true;
+            family.write(*this, cursor.row, exposition);
+        }
+    }
+    if (cursor.family == all.size() && cursor.row == 0)
+        cursor.facts = fact_names();
+    for (; cursor.family < all.size() + cursor.facts.size(); ++cursor.family, cursor.row = 0)
+        if (write_fact(out, cursor, cursor.facts[cursor.family - all.size()], limit))
+            return true;
+    write_daemon(exposition, figures);
+    return false;
+}
+
+std::string Metrics::page(const DaemonFigures& figures) const
+{
+    std::string out;
+    Cursor cursor;
+    while (write(out, cursor, figures)) {
+    }
+    return out;
+}
+
+}  // namespace keepwell

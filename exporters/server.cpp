@@ -1,0 +1,324 @@
+#include "exporters/server.hpp"
+
+#include "daemon/log.hpp"
+#include "probes/address.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+namespace keepwell {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+namespace {
+
+using Socket = asio::generic::stream_protocol::socket;
+using Connection = beast::basic_stream<asio::generic::stream_protocol>;
+
+constexpr std::size_t most_connections = 512;
+constexpr std::uint32_t most_header_bytes = 16 << 10;
+constexpr std::uint64_t most_body_bytes = 64 << 10;
+constexpr auto request_limit =
+    10s;  // for a request to arrive once its first byte has, and for the answer to be taken
+constexpr auto idle_limit = 120s;     // between two requests of one connection
+constexpr auto accept_pause = 100ms;  // when there is no descriptor for another connection
+
+struct Session {
+    Connection stream;
+    bool trusted;
+};
+
+http::response<http::string_body> to_beast(const http::request<http::string_body>& request,
+                                           ApiResponse answer)
+{
+    http::response<http::string_body> response{static_cast<http::status>(answer.status), request.version()};
+    if (!answer.body.empty() || answer.status != 204)
+        response.set(http::field::content_type, answer.content_type);
+    if (!answer.allow.empty())
+        response.set(http::field::allow, answer.allow);
+    response.set(http::field::cache_control, "no-store");
+    response.set("X-Content-Type-Options", "nosniff");
+    response.body() = std::move(answer.body);
+    response.prepare_payload();
+    response.keep_alive(request.keep_alive());
+    return response;
+}
+
+ApiRequest to_api(const http::request<http::string_body>& request, bool trusted,
+                  std::pair<std::string, std::map<std::string, std::string>> target)
+{
+    return {.method = std::string{request.method_string()},
+            .path = std::move(target.first),
+            .query = std::move(target.second),
+            .origin = std::string{request[http::field::origin]},
+            .host = std::string{request[http::field::host]},
+            .body = request.body(),
+            .trusted = trusted};
+}
+
+// The metrics page in slices, with the loop free to probe between them.
+asio::awaitable<std::string> metrics_page(const Api& api)
+{
+    std::string page;
+    Metrics::Cursor cursor;
+    const auto figures = api.figures();
+    const auto executor = co_await asio::this_coro::executor;
+    while (api.metrics().write(page, cursor, figures))
+        co_await asio::post(executor, asio::use_awaitable);
+    co_return page;
+}
+
+asio::awaitable<ApiResponse> answer(Api& api, const http::request<http::string_body>& request, bool trusted)
+{
+    auto target = split_target({request.target().data(), request.target().size()});
+    if (!target)
+        co_return ApiResponse{400, "text/plain", "malformed request target\n", {}};
+    const bool is_get = request.method() == http::verb::get || request.method() == http::verb::head;
+    if (target->first == "/metrics" && is_get) {
+        auto page = co_await metrics_page(api);
+        co_return ApiResponse{200, "text/plain; version=0.0.4; charset=utf-8", std::move(page), {}};
+    }
+    co_return api.answer(to_api(request, trusted, std::move(*target)));
+}
+
+// One connection from its first byte to its end. A peer that misbehaves gets an answer where that makes
+// sense, and is closed.
+asio::awaitable<void> converse(Session session, std::shared_ptr<Api*> api,
+                               std::shared_ptr<std::size_t> connections)
+{
+    const struct Leave {
+        std::shared_ptr<std::size_t> count;
+        ~Leave() { --*count; }
+    } leave{connections};
+    beast::flat_buffer buffer;
+    try {
+        for (;;) {
+            http::request_parser<http::string_body> parser;
+            parser.header_limit(most_header_bytes);
+            parser.body_limit(most_body_bytes);
+            session.stream.expires_after(idle_limit);
+            if (buffer.size() == 0) {
+                const auto room = buffer.prepare(4096);
+                buffer.commit(co_await session.stream.async_read_some(room, asio::use_awaitable));
+            }
+            session.stream.expires_after(request_limit);
+            const auto [error, count] = co_await http::async_read(session.stream, buffer, parser,
+                                                                  asio::as_tuple(asio::use_awaitable));
+            if (error == http::error::end_of_stream || error == beast::error::timeout)
+                co_return;
+            const bool bad = error.failed();
+            if (bad && error.category() != http::make_error_code(http::error::bad_method).category())
+                co_return;
+            auto request = parser.release();
+            if (!*api)
+                co_return;
+            ApiResponse reply;
+            if (bad)
+                reply = {error == http::error::body_limit     ? 413
+                         : error == http::error::header_limit ? 431
+                                                              : 400,
+                         "text/plain",
+                         "malformed request: " + error.message() + "\n",
+                         {}};
+            else
+                reply = co_await answer(**api, request, session.trusted);
+            auto response = to_beast(request, std::move(reply));
+            if (bad)
+                response.keep_alive(false);
+            session.stream.expires_after(request_limit);
+            if (request.method() == http::verb::head) {
+                http::response_serializer<http::string_body> head{response};
+                co_await http::async_write_header(session.stream, head, asio::use_awaitable);
+            } else {
+                co_await http::async_write(session.stream, response, asio::use_awaitable);
+            }
+            if (!response.keep_alive())
+                break;
+        }
+        boost::system::error_code ignored;
+        session.stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+    } catch (const boost::system::system_error&) {  // the peer has gone, or was too slow
+    }
+}
+
+std::runtime_error listen_error(const std::string& where, const boost::system::error_code& error)
+{
+    std::string advice;
+    if (error == boost::system::errc::address_in_use)
+        advice =
+            "; another program listens there: stop it, or choose another address with --web.listen-address";
+    else if (error == boost::system::errc::permission_denied)
+        advice = "; ports below 1024 and foreign directories need root";
+    return std::runtime_error{"cannot listen on " + where + ": " + error.message() + advice};
+}
+
+}  // namespace
+
+struct Server::Listeners {
+    asio::io_context& loop;
+    std::shared_ptr<Api*> api;  // null once stopped
+    std::shared_ptr<std::size_t> connections = std::make_shared<std::size_t>(0);
+    std::vector<std::unique_ptr<asio::ip::tcp::acceptor>> tcp{};
+    std::vector<std::pair<std::string, std::unique_ptr<asio::local::stream_protocol::acceptor>>> local{};
+
+    Listeners(asio::io_context& on, Api& to) : loop{on}, api{std::make_shared<Api*>(&to)} {}
+
+    template <class Protocol>
+    static asio::awaitable<void> serve(asio::basic_socket_acceptor<Protocol>& acceptor,
+                                       asio::io_context& loop, std::shared_ptr<Api*> api,
+                                       std::shared_ptr<std::size_t> connections)
+    {
+        asio::steady_timer pause{loop};
+        for (;;) {
+            auto [error, socket] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+            if (!*api || error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+                co_return;
+            if (error) {
+                pause.expires_after(accept_pause);
+                co_await pause.async_wait(asio::use_awaitable);
+                continue;
+            }
+            if (*connections >= most_connections)
+                continue;  // closed at once: better than a queue without a bound
+            bool trusted = true;
+            if constexpr (std::is_same_v<Protocol, asio::ip::tcp>) {
+                boost::system::error_code gone;
+                const auto peer = socket.remote_endpoint(gone);
+                if (gone)
+                    continue;
+                const auto address = peer.address();
+                trusted = address.is_loopback() ||
+                          (address.is_v6() && address.to_v6().is_v4_mapped() &&
+                           asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback());
+            }
+            ++*connections;
+            asio::co_spawn(
+                loop, converse(Session{Connection{Socket{std::move(socket)}}, trusted}, api, connections),
+                asio::detached);
+        }
+    }
+};
+
+Server::Server(asio::io_context& loop, Api& api) : listeners_{std::make_shared<Listeners>(loop, api)} {}
+Server::~Server() { stop(); }
+
+void Server::listen(const std::string& address)
+{
+    const auto parsed = Address::parse(address.starts_with(':') ? "[::]" + address : address);
+    const bool any_port = address.ends_with(":0");
+    if (!parsed && !any_port)
+        throw std::runtime_error{"bad listen address \"" + address + "\": " + parsed.error()};
+    auto host = parsed ? parsed->host : address.substr(0, address.size() - 2);
+    if (host.starts_with('['))
+        host = host.substr(1, host.size() - 2);
+    if (host.empty())
+        host = "::";
+    boost::system::error_code error;
+    auto ip = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
+    if (error)
+        throw std::runtime_error{"bad listen address \"" + address +
+                                 "\": give a numeric address such as 127.0.0.1"};
+    auto acceptor = std::make_unique<asio::ip::tcp::acceptor>(listeners_->loop);
+    asio::ip::tcp::endpoint endpoint{ip, parsed ? parsed->port : static_cast<asio::ip::port_type>(0)};
+    acceptor->open(endpoint.protocol(), error);
+    if (error && ip.is_v6() && ip.is_unspecified()) {  // a host without IPv6
+        endpoint.address(asio::ip::address_v4::any());
+        acceptor->open(endpoint.protocol(), error);
+    }
+    if (!error)
+        acceptor->set_option(asio::socket_base::reuse_address{true}, error);
+    if (!error && endpoint.address().is_v6())
+        acceptor->set_option(asio::ip::v6_only{false}, error);
+    if (!error)
+        acceptor->bind(endpoint, error);
+    if (!error)
+        acceptor->listen(asio::socket_base::max_listen_connections, error);
+    if (error)
+        throw listen_error(address, error);
+    auto& kept = *listeners_->tcp.emplace_back(std::move(acceptor));
+    asio::co_spawn(listeners_->loop,
+                   Listeners::serve(kept, listeners_->loop, listeners_->api, listeners_->connections),
+                   asio::detached);
+}
+
+void Server::listen_unix(const std::string& path)
+{
+    boost::system::error_code error;
+    asio::local::stream_protocol::socket other{listeners_->loop};
+    if (path.size() < 108)  // sun_path, unix(7)
+        other.connect({path}, error);
+    else
+        throw std::runtime_error{"cannot listen on " + path +
+                                 ": the path of a unix socket has at most 107 bytes"};
+    if (!error)
+        throw std::runtime_error{"cannot listen on " + path + ": another keepwell answers there"};
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode))
+        ::unlink(path.c_str());
+    auto acceptor = std::make_unique<asio::local::stream_protocol::acceptor>(listeners_->loop);
+    error = {};
+    acceptor->open({}, error);
+    const auto mask = ::umask(0117);  // owner and group may connect
+    if (!error)
+        acceptor->bind({path}, error);
+    ::umask(mask);
+    if (!error)
+        acceptor->listen(asio::socket_base::max_listen_connections, error);
+    if (error)
+        throw listen_error(path, error);
+    auto& kept = *listeners_->local.emplace_back(path, std::move(acceptor)).second;
+    asio::co_spawn(listeners_->loop,
+                   Listeners::serve(kept, listeners_->loop, listeners_->api, listeners_->connections),
+                   asio::detached);
+}
+
+void Server::stop()
+{
+    *listeners_->api = nullptr;
+    boost::system::error_code ignored;
+    for (const auto& acceptor : listeners_->tcp)
+        acceptor->close(ignored);
+    for (const auto& [path, acceptor] : listeners_->local)
+        if (acceptor->is_open()) {
+            acceptor->close(ignored);
+            ::unlink(path.c_str());
+        }
+}
+
+std::vector<std::string> Server::addresses() const
+{
+    std::vector<std::string> texts;
+    for (const auto& acceptor : listeners_->tcp) {
+        const auto endpoint = acceptor->local_endpoint();
+        texts.push_back(Address{.host = endpoint.address().to_string(), .port = endpoint.port()}.text());
+    }
+    for (const auto& [path, acceptor] : listeners_->local)
+        texts.push_back("unix:" + path);
+    return texts;
+}
+
+std::uint16_t Server::loopback_port() const
+{
+    for (const auto& acceptor : listeners_->tcp) {
+        const auto endpoint = acceptor->local_endpoint();
+        if (endpoint.address().is_unspecified() || endpoint.address() == asio::ip::make_address("127.0.0.1"))
+            return endpoint.port();
+    }
+    return 0;
+}
+
+}  // namespace keepwell

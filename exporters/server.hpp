@@ -1,0 +1,34 @@
+#pragma once
+
+#include "exporters/api.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+// Serves the API over HTTP/1.1 on TCP and unix sockets, on the loop. Bounded in everything: connections,
+// header and body sizes, and the time that each part of a conversation may take.
+class Server {
+public:
+    Server(asio::io_context& loop, Api& api);
+    ~Server();
+
+    // `:5337`, `127.0.0.1:5337`, `[::1]:0`: throws std::runtime_error that says what is wrong and what to do.
+    void listen(const std::string& address);
+    // A stale socket file of a keepwell that is gone is replaced; one that answers is an error.
+    void listen_unix(const std::string& path);
+    void stop();
+
+    std::vector<std::string> addresses() const;  // as bound, e.g. "127.0.0.1:5337"
+    std::uint16_t loopback_port() const;         // a TCP port that answers on 127.0.0.1, or 0
+
+private:
+    struct Listeners;
+    std::shared_ptr<Listeners> listeners_;
+};
+
+}  // namespace keepwell
