@@ -2,10 +2,15 @@
 
 #include "daemon/stack.hpp"
 
+#include <algorithm>
+
 namespace keepwell {
 
 // When is a probe due? Pure; every probe keeps a phase of its own on a grid of `interval`, so that the load
 // is spread and nothing drifts.
+
+// A loop that is later than this stood still, and what it saw meanwhile says nothing: Monitor::frozen().
+inline constexpr Clock::duration freeze_limit = std::chrono::seconds{3};
 
 // The first attempt after keepwell's own start: number `index` of `count` probes, spread over the interval.
 constexpr Clock::time_point first_due(Clock::time_point start, Clock::duration interval, std::size_t index,
@@ -14,17 +19,19 @@ constexpr Clock::time_point first_due(Clock::time_point start, Clock::duration i
     return start + interval / static_cast<Clock::rep>(count ? count : 1) * static_cast<Clock::rep>(index);
 }
 
-// The first attempt after the instance was (re)started: Docker waits for one interval, or one start_interval
-// while there is a start period.
+// The first attempt after the instance was (re)started: Docker waits for one interval, or, when there is a
+// start period, for one start_interval, but not beyond the period's end.
 inline Clock::time_point due_after_start(Clock::time_point started_at, const Timing& timing)
 {
-    return started_at +
-           (timing.start_period > Duration{} ? timing.start_interval.value : timing.interval.value);
+    if (timing.start_period <= Duration{})
+        return started_at + timing.interval.value;
+    return started_at + std::min(timing.start_interval.value, timing.start_period.value);
 }
 
 // The next attempt after the one that was due at `due` and ended at `ended`. Times that were missed are
-// skipped, not made up for. While starting within the start period, attempts are start_interval apart; after
-// a failure retry_interval, when that is sooner.
+// skipped, not made up for. After a failure it comes `retry_interval` later, when that is sooner. `starting`
+// means no verdict yet and still within the start period: then attempts are start_interval apart, counted, as
+// Docker does, from the end of one to the start of the next.
 inline Clock::time_point next_due(Clock::time_point due, Clock::time_point ended, const Timing& timing,
                                   bool starting, bool failed)
 {
@@ -33,7 +40,7 @@ inline Clock::time_point next_due(Clock::time_point due, Clock::time_point ended
     if (next <= ended)
         next += interval * ((ended - next) / interval + 1);
     if (starting && timing.start_period > Duration{})
-        next = std::min(next, ended + timing.start_interval.value);
+        next = ended + timing.start_interval.value;
     if (failed && timing.retry_interval > Duration{})
         next = std::min(next, ended + timing.retry_interval.value);
     return next;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace keepwell {
@@ -147,13 +148,18 @@ public:
     std::span<const InstanceRow> instances() const { return instances_; }
     std::span<const ProbeRow> probes() const { return probes_; }
     std::optional<ServiceId> find(std::string_view service) const;
+    std::optional<InstanceId> find(ServiceId, std::string_view instance) const;
+    std::optional<ProbeId> find_probe(InstanceId, std::string_view probe) const;
     Mode mode_of(ServiceId id) const { return services_[id].spec->restart.mode.value_or(spec_->mode); }
 
 private:
+    void add(const Service& service);
+
     std::shared_ptr<const StackSpec> spec_;  // rows point into it; shared, so that a Stack can be copied
     std::vector<ServiceRow> services_;
     std::vector<InstanceRow> instances_;
     std::vector<ProbeRow> probes_;
+    std::unordered_map<std::string_view, ServiceId> by_name_;  // names live in *spec_
 };
 
 }  // namespace keepwell
