@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from measure import HAPROXY_CHECKS
+from servers import NGINX, POSTGRES, REDIS, postgres_bin
 
 TICK = "--tick=0.005"
+LOGIN = {"postgres": {"username": "probe"}, "mysql": {"username": "probe", "password": "probe"}}
 
 # Every measurement, in the order in which a round makes them.
 MEASUREMENTS = {
@@ -31,6 +32,25 @@ for _n in (1000, 10000):
         f"libcurl reused in ticks, {_n}": lambda b, n=_n: b.floor_on_schedule("floor_curl", n, TICK, "--connection=reused"),
         f"haproxy http, {_n}": lambda b, n=_n: b.haproxy_on_schedule(n),
     }
+    MEASUREMENTS |= {
+        f"keepwell fresh, {_n}": lambda b, n=_n: b.keepwell_on_schedule(n),
+        f"keepwell reuse, {_n}": lambda b, n=_n: b.keepwell_on_schedule(n, reuse=True),
+    }
+for _kind, _n in (("redis", 1000), ("postgres", 100), ("mysql", 500)):
+    MEASUREMENTS |= {
+        f"keepwell {_kind}, {_n}": lambda b, k=_kind, n=_n: b.keepwell_at_servers(k, n, **LOGIN.get(k, {})),
+        f"haproxy {_kind}, {_n}": lambda b, k=_kind, n=_n: b.haproxy_at_servers(k, n),
+    }
+MEASUREMENTS |= {
+    "keepwell scraped": lambda b: b.scraped(10000),
+    "keepwell page": lambda b: b.keepwell_page(3000),
+    "haproxy page": lambda b: b.haproxy_page(2000),
+    "keepwell idle": lambda b: b.idle(max(20, b.seconds * 3)),
+    "keepwell healthcheck": lambda b: b.healthcheck(),
+    "curl -f": lambda b: b.start_server("http") and b.oneshot("curl", "-sfo", "/dev/null", f"http://127.0.0.1:{NGINX}/"),
+    "redis-cli ping": lambda b: b.start_server("redis") and b.oneshot("redis-cli", "-p", REDIS, "ping"),
+    "pg_isready": lambda b: b.start_server("postgres") and b.oneshot(postgres_bin() / "pg_isready", "-qh", "127.0.0.1", "-p", POSTGRES),
+}
 MEASUREMENTS["blackbox http, 1000"] = lambda b: b.blackbox_on_schedule(1000)
 
 
@@ -55,7 +75,10 @@ class Row:
         return [name for name in (self.ours, self.theirs) if name]
 
 
-FLAT, SCHEDULE = "flat out, 32 at a time", "on schedule, every second"
+FLAT = "flat out, 32 at a time"
+SMALL, LARGE = "on schedule, 1,000 HTTP targets each second", "on schedule, 10,000 HTTP targets each second"
+OTHERS = "on schedule, other kinds, each target each second"
+STANDING, ONESHOT = "standing costs", "one-shot commands"
 ROWS = [
     Row(FLAT, "HTTP fresh", "keepwell http", "libcurl fresh", at_most_ratio=1.25),
     Row(FLAT, "HTTP fresh", "keepwell http", "epoll http"),
@@ -69,6 +92,36 @@ ROWS = [
     Row(FLAT, "MySQL login and ping", "keepwell mysql", "libmariadb", at_most_ratio=1.25),
     Row(FLAT, "MySQL login and ping", "keepwell mysql", "haproxy mysql"),
     Row(FLAT, "TCP connect", "keepwell tcp", "haproxy tcp"),
+]
+for _group, _n in ((SMALL, 1000), (LARGE, 10000)):
+    ROWS += [
+        Row(_group, "fresh", f"keepwell fresh, {_n}", f"libcurl fresh in ticks, {_n}", at_most_ratio=1.15),
+        Row(_group, "fresh", f"keepwell fresh, {_n}", f"haproxy http, {_n}", at_most_ratio=1.0),
+        Row(_group, "fresh", f"keepwell fresh, {_n}", f"epoll in ticks, {_n}"),
+        Row(_group, "reused", f"keepwell reuse, {_n}", f"libcurl reused in ticks, {_n}"),
+        Row(_group, "reused", f"keepwell reuse, {_n}", f"haproxy http, {_n}", at_most_ratio=1.0),
+    ]
+ROWS.insert(-5, Row(SMALL, "fresh", "keepwell fresh, 1000", "blackbox http, 1000"))
+_ours, _theirs = "keepwell fresh, 10000", "haproxy http, 10000"
+ROWS += [
+    Row(LARGE, "cost per probe, against 1,000", _ours, "keepwell fresh, 1000", at_most_ratio=1.0),
+    Row(LARGE, "attempts per second", _ours, _theirs, "per_second", "1/s", at_least=9950),
+    Row(LARGE, "gap error p99", _ours, _theirs, "gap_p99_ms", "ms", at_most=20),
+    Row(LARGE, "gap error p99.9", _ours, _theirs, "gap_p999_ms", "ms"),
+    Row(LARGE, "drift per attempt", _ours, _theirs, "drift_ms", "ms"),
+    Row(LARGE, "memory (PSS)", _ours, _theirs, "pss_mb", "MB", at_most=100),
+    Row(LARGE, "memory (PSS), reused", "keepwell reuse, 10000", _theirs, "pss_mb", "MB", at_most=100),
+    Row(OTHERS, "Redis PING, 1,000 targets", "keepwell redis, 1000", "haproxy redis, 1000", at_most_ratio=1.0),
+    Row(OTHERS, "Postgres readiness, 100 targets", "keepwell postgres, 100", "haproxy postgres, 100", at_most_ratio=1.0),
+    Row(OTHERS, "MySQL login and ping, 500 targets", "keepwell mysql, 500", "haproxy mysql, 500"),
+    Row(STANDING, "a scrape delays attempts (p99.9)", "keepwell scraped", "", "delay_ms", "ms", at_most=5),
+    Row(STANDING, "a scrape, per series", "keepwell page", "haproxy page", "us_per_series", "µs CPU", at_most=0.25),
+    Row(STANDING, "series of that scrape", "keepwell page", "haproxy page", "series", "series"),
+    Row(STANDING, "idle, six services: memory (PSS)", "keepwell idle", "", "pss_mb", "MB", at_most=15),
+    Row(STANDING, "idle, six services: CPU per minute", "keepwell idle", "", "cpu_s_per_min", "s", at_most=0.05),
+    Row(ONESHOT, "healthcheck", "keepwell healthcheck", "curl -f", "wall_us", "µs wall", at_most=1500),
+    Row(ONESHOT, "healthcheck", "keepwell healthcheck", "redis-cli ping", "wall_us", "µs wall"),
+    Row(ONESHOT, "healthcheck", "keepwell healthcheck", "pg_isready", "wall_us", "µs wall"),
 ]
 
 

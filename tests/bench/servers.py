@@ -68,7 +68,7 @@ class Servers:
         subprocess.run([*as_postgres, postgres_bin() / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres",
                         "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
         (home / "data/pg_hba.conf").write_text("host all postgres 127.0.0.0/8 trust\nhost all all 127.0.0.0/8 scram-sha-256\n")
-        process = Process([postgres_bin() / "postgres", "-D", home / "data", "-p", POSTGRES, "-h", "127.0.0.1", "-k", home,
+        process = Process([postgres_bin() / "postgres", "-D", home / "data", "-p", POSTGRES, "-h", "*", "-k", home,
                            "-c", "fsync=off", "-c", "max_connections=500", "-c", "log_min_messages=panic"],
                           SERVER_CORE, home, user="postgres", end_by=signal.SIGINT)
         wait_for_port(POSTGRES, process=process)
