@@ -6,6 +6,7 @@
 #include "probes/secret.hpp"
 
 #include <array>
+#include <expected>
 #include <map>
 #include <string>
 #include <tuple>
@@ -16,24 +17,32 @@ namespace keepwell {
 using namespace std::chrono_literals;
 
 // What a restart is done with: a program of the user's. Placeholders in `argv`: {service}, {instance},
-// {address}, {project}, {probe}, {cause}, {reason}; the same are in the environment as KEEPWELL_SERVICE and
-// so on.
+// {address}, {project}, {probe}, {cause}, {reason}; `{{` and `}}` are braces. The same are in the environment
+// as KEEPWELL_SERVICE and so on, and with them KEEPWELL_DETAIL and KEEPWELL_TIME: what a shell is given to
+// read it takes from there, so that no value is ever parsed as a command.
 struct CommandAction {
     std::vector<std::string> argv{};
     std::map<std::string, std::string> environment{};
     std::string directory{};
     std::string user{};
     Duration timeout = 60s;
+    Duration grace = 5s;
 
     static constexpr auto fields()
     {
         return std::tuple{
-            required("argv", &CommandAction::argv, "program and arguments; no shell is involved"),
+            required(
+                "argv", &CommandAction::argv,
+                "program and arguments; no shell is involved; {service}, {instance}, {address}, {project}, "
+                "{probe}, {cause} and {reason} are filled in"),
             optional("environment", &CommandAction::environment, "added to keepwell's own environment"),
             optional("directory", &CommandAction::directory, "working directory"),
             optional("user", &CommandAction::user, "user to run as, `name` or `uid:gid` (needs root)"),
             optional("timeout", &CommandAction::timeout, "after this the whole process group is ended")
                 .between(1'000'000, 86'400'000'000'000),
+            optional("grace", &CommandAction::grace,
+                     "time from SIGTERM to SIGKILL when the timeout has passed")
+                .between(0, 3'600'000'000'000),
         };
     }
     std::vector<std::string> faults() const;  // unknown placeholders, no program
@@ -86,6 +95,16 @@ struct ActionContext {
     std::string detail{};
     std::chrono::system_clock::time_point at{};
 };
+
+// A word of argv with its placeholders filled in; the error names what is wrong with them.
+std::expected<std::string, std::string> fill_in(std::string_view word, const ActionContext& context);
+
+// The context as variables for a program: KEEPWELL_PROJECT, KEEPWELL_SERVICE and so on.
+std::map<std::string, std::string> variables_of(const ActionContext& context);
+
+// The events that a webhook can be told of.
+inline constexpr std::array<std::string_view, 4> webhook_events{"signal_raised", "signal_cleared",
+                                                                "action_finished", "quarantined"};
 
 enum class ActionResult : std::uint8_t { ok, failed, timed_out, not_started };
 

@@ -1,0 +1,132 @@
+#include "daemon/action.hpp"
+
+#include "daemon/timestamp.hpp"
+#include "probes/account.hpp"
+#include "probes/environment.hpp"
+
+#include <algorithm>
+
+namespace keepwell {
+
+namespace {
+
+struct Placeholder {
+    std::string_view name;      // in argv, between braces
+    std::string_view variable;  // in the environment
+    std::string (*value)(const ActionContext&);
+};
+
+constexpr std::array placeholders{
+    Placeholder{"service", "KEEPWELL_SERVICE", [](const ActionContext& c) { return c.service; }},
+    Placeholder{"instance", "KEEPWELL_INSTANCE", [](const ActionContext& c) { return c.instance; }},
+    Placeholder{"address", "KEEPWELL_ADDRESS", [](const ActionContext& c) { return c.address; }},
+    Placeholder{"project", "KEEPWELL_PROJECT", [](const ActionContext& c) { return c.project; }},
+    Placeholder{"probe", "KEEPWELL_PROBE", [](const ActionContext& c) { return c.probe; }},
+    Placeholder{"cause", "KEEPWELL_CAUSE", [](const ActionContext& c) { return c.cause; }},
+    Placeholder{"reason", "KEEPWELL_REASON",
+                [](const ActionContext& c) { return std::string{to_string(c.reason)}; }},
+};
+
+std::unexpected<std::string> bad_placeholder(std::string_view text)
+{
+    std::string known;
+    for (const auto& each : placeholders)
+        known += (known.empty() ? "{" : ", {") + std::string{each.name} + "}";
+    return std::unexpected("\"" + std::string{text} + "\" is no placeholder: expected one of " + known +
+                           ", or `{{` for a brace");
+}
+
+bool is_header_name(std::string_view name)
+{
+    constexpr std::string_view besides = "!#$%&'*+-.^_`|~";  // RFC 9110, 5.6.2: token
+    return !name.empty() && std::ranges::all_of(name, [&](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               besides.contains(c);
+    });
+}
+
+bool is_header_value(std::string_view value)
+{
+    return std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
+}
+
+}  // namespace
+
+std::expected<std::string, std::string> fill_in(std::string_view word, const ActionContext& context)
+{
+    std::string result;
+    while (!word.empty()) {
+        if (word.starts_with("{{") || word.starts_with("}}")) {
+            result += word.front();
+            word.remove_prefix(2);
+            continue;
+        }
+        if (word.front() != '{') {
+            result += word.front();
+            word.remove_prefix(1);
+            continue;
+        }
+        const auto end = word.find('}');
+        const auto* found = std::ranges::find(placeholders, word.substr(1, end == word.npos ? end : end - 1),
+                                              &Placeholder::name);
+        if (end == word.npos || found == placeholders.end())
+            return bad_placeholder(word.substr(0, end == word.npos ? end : end + 1));
+        result += found->value(context);
+        word.remove_prefix(end + 1);
+    }
+    return result;
+}
+
+std::map<std::string, std::string> variables_of(const ActionContext& context)
+{
+    std::map<std::string, std::string> variables;
+    for (const auto& each : placeholders)
+        variables.emplace(each.variable, each.value(context));
+    variables.emplace("KEEPWELL_DETAIL", context.detail);
+    variables.emplace("KEEPWELL_TIME", rfc3339(context.at));
+    return variables;
+}
+
+std::vector<std::string> CommandAction::faults() const
+{
+    std::vector<std::string> found;
+    if (argv.empty() || argv.front().empty())
+        found.emplace_back("argv: the program is missing");
+    if (argv.size() == 1 && argv.front().find_first_of(" \t\n") != std::string::npos)
+        found.push_back("argv: \"" + argv.front() +
+                        "\" is one word with blanks: write a list such as [systemctl, restart, nginx]");
+    for (const auto& word : argv) {
+        if (const auto filled = fill_in(word, {}); !filled)
+            found.push_back("argv: " + filled.error());
+        if (word.contains('\0'))
+            found.emplace_back("argv: a word holds a NUL character");
+    }
+    for (const auto& [name, value] : environment) {
+        if (auto fault = name_fault(name); !fault.empty())
+            found.push_back("environment: " + fault);
+        if (value.contains('\0'))
+            found.push_back("environment: the value of " + name + " holds a NUL character");
+    }
+    if (auto fault = user_fault(user); !user.empty() && !fault.empty())
+        found.push_back("user: " + fault);
+    return found;
+}
+
+std::vector<std::string> WebhookAction::faults() const
+{
+    std::vector<std::string> found;
+    const std::string_view address{url};
+    const auto scheme = address.starts_with("http://") ? 7u : address.starts_with("https://") ? 8u : 0u;
+    if (scheme == 0 || address.size() == scheme || address[scheme] == '/')
+        found.emplace_back("url: expected http://host/path or https://host/path");
+    for (const auto& event : events)
+        if (std::ranges::find(webhook_events, event) == webhook_events.end())
+            found.push_back("events: there is no event \"" + event +
+                            "\": expected signal_raised, signal_cleared, action_finished or quarantined");
+    for (const auto& [name, value] : headers)
+        if (!is_header_name(name) || !is_header_value(value))
+            found.push_back("headers: \"" + name + "\" or its value cannot be sent as a header");
+    return found;
+}
+
+}  // namespace keepwell

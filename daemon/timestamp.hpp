@@ -1,0 +1,11 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace keepwell {
+
+// A time of day as logs and JSON have it: RFC 3339, UTC, with milliseconds.
+std::string rfc3339(std::chrono::system_clock::time_point at);
+
+}  // namespace keepwell
