@@ -196,7 +196,7 @@ def _stopped(pid):
 
 
 def new_directory(name, user=None):
-    """A new directory directly under the temporary one (socket paths must be short); as root, it is user's."""
+    """A new directory directly under the temporary one (socket paths must be short); as root it is user's."""
     directory = tempfile.mkdtemp(prefix=f"keepwell-{name}-")
     if user and os.geteuid() == 0:
         owner = pwd.getpwnam(user)
@@ -309,7 +309,7 @@ def mariadb(*options, database="app", user="app", password="secret", port=None):
     run([need("mariadb-install-db", "mariadb-server"), *small, "--auth-root-authentication-method=normal",
          "--skip-test-db", "--skip-log-bin"], user="mysql")
     argv = [need("mariadbd", "mariadb-server"), *small, f"--socket={directory}/socket", f"--port={port}",
-            f"--bind-address={HOST}", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
+            f"--bind-address={HOST}", "--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync",
             "--skip-name-resolve", f"--pid-file={directory}/pid", "--performance-schema=OFF",
             f"--tmpdir={directory}", *options]
     as_root = ["--no-defaults", f"--socket={directory}/socket", "-u", "root"]
