@@ -54,7 +54,10 @@ private:
         }
         switch (fault_) {
         case Fault::close: co_return;
-        case Fault::reset: socket.set_option(asio::socket_base::linger{true, 0}); co_return;
+        case Fault::reset:
+            socket.set_option(asio::socket_base::linger{true, 0});
+            socket.close();  // the destructor would forget the option
+            co_return;
         case Fault::garbage:
             co_await asio::async_write(socket, asio::buffer(std::string(4096, '\xfe')), asio::use_awaitable);
             break;
