@@ -23,6 +23,8 @@ ProbeSpec spec_of(const std::string& kind, bench::Options& options)
 {
     if (kind == "tcp")
         return TcpSpec{.address = address_of(options)};
+    if (kind == "postgres")
+        return PostgresSpec{.address = address_of(options), .user = options.text("user", "probe")};
     bench::die("no such kind: " + kind);
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from servers import NGINX, POSTGRES, REDIS, postgres_bin
 
 TICK = "--tick=0.005"
-LOGIN = {"postgres": {"username": "probe"}, "mysql": {"username": "probe", "password": "probe"}}
+LOGIN = {"postgres": {"user": "probe"}, "mysql": {"user": "probe", "password": "probe"}}
 
 # Every measurement, in the order in which a round makes them.
 MEASUREMENTS = {
@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "epoll redis": lambda b: b.flat_out("floor_epoll", "redis", "--kind=redis"),
     "haproxy redis": lambda b: b.haproxy_flat_out("redis"),
     "blackbox redis": lambda b: b.blackbox_flat_out("redis"),
+    "keepwell postgres": lambda b: b.flat_out("attempts", "postgres", "--kind=postgres"),
     "libpq": lambda b: b.flat_out("floor_libpq", "postgres", "--user=probe"),
     "haproxy postgres": lambda b: b.haproxy_flat_out("postgres"),
     "libmariadb": lambda b: b.flat_out("floor_mariadb", "mysql"),
