@@ -1,6 +1,7 @@
 #pragma once
 
 #include "probes/exec.hpp"
+#include "probes/heartbeat.hpp"
 #include "probes/postgres.hpp"
 #include "probes/tcp.hpp"
 
@@ -22,7 +23,7 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec = std::variant<TcpSpec, ExecSpec, PostgresSpec>;
+using ProbeSpec = std::variant<TcpSpec, ExecSpec, HeartbeatSpec, PostgresSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>
