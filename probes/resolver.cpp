@@ -272,9 +272,9 @@ std::optional<asio::ip::address> numeric_form(const Address& address)
     return numeric(address.pinned.empty() ? address.host : address.pinned);
 }
 
-void forget_name(asio::execution_context& loop, const std::string& host)
+void forget_name(const asio::any_io_executor& executor, const std::string& host)
 {
-    asio::use_service<Resolver>(loop).forget(lower_case(host));
+    resolver_of(executor).forget(lower_case(host));
 }
 
 void configure_resolver(asio::execution_context& loop, DnsSettings settings)

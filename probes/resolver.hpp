@@ -31,7 +31,7 @@ asio::awaitable<std::vector<asio::ip::address>> resolve(const Address& address, 
 std::optional<asio::ip::address> numeric_form(const Address& address);
 
 // Drops what is known about a name, because nobody answered at its addresses: the next attempt asks again.
-void forget_name(asio::execution_context& loop, const std::string& host);
+void forget_name(const asio::any_io_executor& executor, const std::string& host);
 
 // Makes the resolver of this loop use other servers and files; for tests and the daemon's configuration.
 void configure_resolver(asio::execution_context& loop, DnsSettings settings);

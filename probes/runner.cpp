@@ -43,7 +43,8 @@ Verdict verdict_of(const boost::system::error_code& error)
         return no_response(Reason::connection_reset, "connection reset by peer");
     if (error == errc::timed_out)
         return no_response(Reason::timeout, "connection timed out");
-    if (error == errc::host_unreachable || error == errc::network_unreachable || error == errc::network_down)
+    if (error == errc::host_unreachable || error == errc::network_unreachable || error == errc::network_down ||
+        error == errc::address_family_not_supported)
         return no_response(Reason::unreachable, error.message());
     if (error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
         error == errc::not_enough_memory || error == errc::no_buffer_space || error == errc::address_not_available ||

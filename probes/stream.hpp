@@ -19,8 +19,8 @@ public:
 };
 
 // A connected TCP socket, plain or under TLS. Errors are boost::system::system_error, which the runner words;
-// a peer that closes is asio::error::eof. Closing resets the connection, so that no TIME_WAIT is left to a prober
-// that connects hundreds of times a second (SO_LINGER 0, socket(7)).
+// a peer that closes is asio::error::eof. Closing resets the connection, so that no TIME_WAIT is left to a
+// prober that connects hundreds of times a second (SO_LINGER 0, socket(7)).
 class Stream {
 public:
     explicit Stream(asio::ip::tcp::socket socket) : socket_{std::move(socket)} {}
@@ -36,8 +36,11 @@ private:
     std::unique_ptr<TlsLayer> tls_{};
 };
 
-// Resolves (unless numeric or pinned) and connects, trying all addresses of the name; enters Phase::resolve and
-// Phase::connect. Throws Failure or boost::system::system_error.
-asio::awaitable<Stream> connect(const Address& address, Progress& progress);
+// Resolves (unless numeric or pinned) and connects; enters Phase::resolve and Phase::connect. All addresses
+// of the name get their chance, as RFC 8305 says: the next one starts when the one before has failed or has
+// said nothing for 250 ms, and the first connection wins. With a `limit`, silence until then is a failure
+// with Reason::timeout. Throws Failure or boost::system::system_error.
+asio::awaitable<Stream> connect(const Address& address, Progress& progress,
+                                Clock::time_point limit = Clock::time_point::max());
 
 }  // namespace keepwell

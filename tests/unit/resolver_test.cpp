@@ -224,7 +224,7 @@ TEST_CASE("resolver: an answer is kept for its TTL, a missing name for a moment"
     CHECK(server.asked("fresh") == 6);
     CHECK(server.asked("missing") == 2);
 
-    forget_name(loop, "Kept");
+    forget_name(loop.get_executor(), "Kept");
     CHECK(found_now(loop, "kept").addresses.size() == 1);
     CHECK(server.asked("kept") == 4);
 }
