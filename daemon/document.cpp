@@ -365,9 +365,10 @@ Problem translated(const YAML::Exception& error, const Builder& builder, const L
     return {.mark = mark, .text = "this is not YAML: " + error.msg};
 }
 
-// The root of the text; a syntax error is added to the problems.
-Node build(std::string_view text, const DocumentLimits& limits, std::vector<Problem>& problems)
+// Fills in the root of the text; a syntax error is added to the problems.
+void build(std::string_view text, const DocumentLimits& limits, Document& document)
 {
+    auto& problems = document.problems;
     Builder builder{problems, limits};
     const Lines lines{text};
     try {
@@ -377,6 +378,8 @@ Node build(std::string_view text, const DocumentLimits& limits, std::vector<Prob
         }
         if (const auto quote = builder.last_quoted(); quote && is_unclosed_quote(lines.from(*quote)))
             throw Stop{*quote, "a quoted text does not end", "add the closing quote"};
+        document.root = builder.take();
+        document.whole = true;
     } catch (const Stop& stop) {
         problems.push_back({.mark = stop.mark, .text = stop.text, .suggestion = stop.suggestion});
     } catch (const SecondDocument& second) {
@@ -388,7 +391,6 @@ Node build(std::string_view text, const DocumentLimits& limits, std::vector<Prob
     } catch (const YAML::Exception& error) {
         problems.push_back(translated(error, builder, lines));
     }
-    return builder.take();
 }
 
 }  // namespace
@@ -403,8 +405,8 @@ Document parse_document(std::string_view text, std::string_view file, const Vari
     else if (auto fault = unreadable(text))
         document.problems.push_back(*std::move(fault));
     else
-        document.root = build(text, limits, document.problems);
-    if (!has_errors(document.problems))
+        build(text, limits, document);
+    if (document.whole)
         expand_all(document.root, variables, limits.copied_bytes, document.problems);
     for (auto& problem : document.problems)
         problem.file = file;

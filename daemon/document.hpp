@@ -16,7 +16,8 @@ struct DocumentLimits {
 
 struct Document {
     Node root{};
-    std::vector<Problem> problems{};  // without a usable root when has_errors()
+    std::vector<Problem> problems{};
+    bool whole = false;  // nothing stopped the reading: the root holds everything that the text says
 };
 
 // Reads one YAML document. Never throws on bad input; a syntax error ends the reading, other problems do not.

@@ -38,8 +38,9 @@ private:
         node.from_variable = node.text.contains("${") && *value != node.text;
         node.text = *value;
     }
-    void complain(const Node& node, std::string text)
+    void complain(Node& node, std::string text)
     {
+        node.broken = true;
         problems_.push_back({.mark = node.mark, .path = path_.text(), .text = std::move(text)});
         full_ = full_ || problems_.size() >= most_problems;
     }

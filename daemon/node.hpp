@@ -10,12 +10,13 @@ struct Node {
     enum class Kind : std::uint8_t { null, scalar, sequence, mapping };
 
     Kind kind = Kind::null;
-    bool quoted = false;           // a scalar in quotes or a block scalar: text, whatever it looks like
-    bool from_variable = false;    // a scalar that held ${...}; its text is not to be shown
-    Mark mark{};                   // where the value begins
-    Mark key_mark{};               // where its key begins; no place for what is not in a mapping
-    std::string key{};             // of a value in a mapping
-    std::string text{};            // of a scalar
+    bool quoted = false;         // a scalar in quotes or a block scalar: text, whatever it looks like
+    bool from_variable = false;  // a scalar that held ${...}; its text is not to be shown
+    bool broken = false;         // a scalar whose variable could not be replaced: told already, to be skipped
+    Mark mark{};                 // where the value begins
+    Mark key_mark{};             // where its key begins; no place for what is not in a mapping
+    std::string key{};           // of a value in a mapping
+    std::string text{};          // of a scalar
     std::vector<Node> children{};  // of a sequence or a mapping, in the order of the file
 
     bool is_null() const { return kind == Kind::null; }

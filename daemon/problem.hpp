@@ -69,8 +69,12 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 // `did you mean "timeout"?`, or the known words when none is near and they are few; empty otherwise.
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known);
 
+// The text with *** instead of what looks like a user name and a password: `http://me:secret@host/`,
+// `me:secret@host`.
+std::string without_credentials(std::string_view text);
+
 // A text as it may be shown in a message: in double quotes, on one line, shortened, without control
-// characters and without the password of a URL.
+// characters and without credentials.
 std::string shown(std::string_view text);
 
 }  // namespace keepwell

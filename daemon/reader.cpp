@@ -95,12 +95,23 @@ bool is_unquoted_placeholder(const Node& child)
                                child.key == "project");
 }
 
+// Words of others about a node, who do not know what came from variables.
+void hide_variables(const Node& node, std::string& words)
+{
+    if (node.from_variable && !node.text.empty())
+        for (std::size_t at = 0; (at = words.find(node.text, at)) != words.npos; at += 3)
+            words.replace(at, node.text.size(), "***");
+    for (const auto& child : node.children)
+        hide_variables(child, words);
+}
+
 }  // namespace
 
 void Reader::complain(Mark mark, std::string text, std::string suggestion, Severity severity)
 {
     complaints_ += severity == Severity::error ? 1 : 0;
-    if (problems_.size() > most_problems)
+    const bool no_room = severity == Severity::warning && problems_.size() >= most_problems / 2;
+    if (no_room || problems_.size() > most_problems)
         return;
     if (problems_.size() == most_problems) {
         problems_.push_back(
@@ -246,6 +257,8 @@ void Reader::require(const Node& node, std::span<const Row> rows)
 
 void Reader::read_row(const Node& node, const Row& row, void* object)
 {
+    if (node.broken)
+        return;
     if (!row.names_file() || !node.is_scalar() || node.text.empty())
         return row.read(*this, node, object, row.bounds);
     Node path = node;
@@ -273,7 +286,7 @@ bool Reader::read_row_file(const Node& child, std::span<const Row> rows, void* o
 void Reader::read_secret_file(const Node& node, const Row& row, void* object)
 {
     std::string path;
-    if (!read_text(node, path, "path"))
+    if (node.broken || !read_text(node, path, "path"))
         return;
     auto contents = contents_of(resolved(path));
     if (!contents)
@@ -306,10 +319,15 @@ void Reader::read_table(const Node& node, const Shape& shape, void* object)
 
 void Reader::fault(const Node& node, const std::string& words)
 {
-    // A fault that begins with the name of a key is shown at that key.
-    const auto end = words.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789");
-    const auto* child = node.find(std::string_view{words}.substr(0, end));
-    complain(child ? child->place() : node.place(), words);
+    // A fault that begins with a key that is given (`argv: the program is missing`) is shown there.
+    auto text = words;
+    hide_variables(node, text);
+    const auto end = text.find_first_of(": ");
+    const auto* child = end != text.npos ? node.find(text.substr(0, end)) : nullptr;
+    if (!child || text[end] == ' ')
+        return complain(child ? child->place() : node.place(), std::move(text));
+    const auto step = enter(child->key);
+    complain(child->place(), text.substr(std::min(text.size(), end + 2)));
 }
 
 }  // namespace keepwell

@@ -167,6 +167,8 @@ void Reader::call_faults(const Node& node, const T& value, std::size_t complaint
 template <class T>
 void Reader::read(const Node& node, T& value, const Bounds& bounds)
 {
+    if (node.broken)
+        return;
     if constexpr (is_a<T, Deferred>)
         value.node = &node;
     else if constexpr (requires { value.read_from(*this, node); })

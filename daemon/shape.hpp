@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/problem.hpp"
 #include "probes/byte_size.hpp"
 #include "probes/duration.hpp"
 #include "probes/field.hpp"
@@ -192,11 +193,11 @@ std::string text_of(const T& value)
     else if constexpr (std::floating_point<T>)
         return number_text(value);
     else if constexpr (std::same_as<T, std::string>)
-        return value;
+        return without_credentials(value);
     else if constexpr (std::same_as<T, Secret>)
         return value.empty() ? "" : value.text();
     else if constexpr (TextValue<T>)
-        return std::string{value.text()};
+        return without_credentials(value.text());
     else if constexpr (NamedEnum<T>)
         return std::string{name_of(value)};
     else if constexpr (is_a<T, std::optional>)

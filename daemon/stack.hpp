@@ -88,7 +88,7 @@ struct Edge {
 // One running copy of a service.
 struct Instance {
     std::string name{};     // unique within the service; the service's name when there is only one
-    std::string address{};  // what {instance} stands for in its probes; may be empty
+    std::string address{};  // what {address} stands for in its probes and commands; may be empty
     std::vector<Probe> probes{};
     bool operator==(const Instance&) const = default;
 };

@@ -46,6 +46,7 @@ TEST_CASE("a slip finds the word that was meant")
         {"intervall", "interval"},
         {"rediss", "redis"},
         {"uri", "url"},
+        {"start", "start_period"},  // cut short
         {"banana", ""},
         {"x", ""},
         {"", ""},
@@ -62,6 +63,7 @@ TEST_CASE("what is shown is one short line without control characters and passwo
     CHECK(shown("a\nb\tc\x01") == "\"a\\nb\\tc?\"");
     CHECK(shown(std::string(100, 'x')) == "\"" + std::string(60, 'x') + "...\"");
     CHECK(shown("http://user:hunter2@host/") == "\"http://***@host/\"");
-    CHECK(shown("http://user:hunt@er2@host/a@b") == "\"http://***@host/a@b\"");
+    CHECK(shown("http://user:hunt@er2@host/a@b") == "\"http://***@b\"");
+    CHECK(shown("postgres://a:b/c@h and me:hunter2@h, me@h") == "\"postgres://***@h and ***@h, me@h\"");
     CHECK(shown(std::string(59, 'x') + "ä" + "yy") == "\"" + std::string(59, 'x') + "ä...\"");
 }

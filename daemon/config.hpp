@@ -1,0 +1,48 @@
+#pragma once
+
+#include "daemon/problem.hpp"
+#include "daemon/stack.hpp"
+#include "daemon/variables.hpp"
+
+namespace keepwell {
+
+// Everything that a configuration file says; see docs/reference.md.
+struct Config {
+    StackSpec stack{};
+    std::optional<Probe> self_check{};      // fails when it is us who are cut off
+    std::vector<WebhookAction> webhooks{};  // told of signals and actions
+    std::string state_path{};               // what outlives a restart of keepwell; empty: nothing does
+    bool operator==(const Config&) const = default;
+};
+
+// A configuration and all that is wrong with it, sorted by place. With errors among the problems the
+// configuration is incomplete and not to be used.
+struct LoadedConfig {
+    Config config{};
+    std::vector<Problem> problems{};
+    bool ok() const { return !has_errors(problems); }
+};
+
+// Reads the file and the files of secrets that it names. A file that cannot be read is a problem, too.
+LoadedConfig load_config(const std::string& path, const Variables& variables = environment);
+
+// The same for a text; `file` names it in problems, `directory` is where relative paths begin.
+LoadedConfig parse_config(std::string_view text, const std::string& file, const std::string& directory,
+                          const Variables& variables = environment);
+
+// One probe from a command line: `make_probe("redis", "cache:6379", {"password_file=/run/secrets/redis",
+// "tls=true"})`. A setting is `key=value` with the keys of the kind or of a probe (`timeout=2s`), dots for
+// keys within keys, and values as in the configuration (`argv=[nginx, -t]`). The target is the value of the
+// kind's first key; may be empty.
+struct LoadedProbe {
+    Probe probe{};
+    std::vector<Problem> problems{};
+    bool ok() const { return !has_errors(problems); }
+};
+LoadedProbe make_probe(std::string_view kind, std::string_view target,
+                       std::span<const std::string> settings = {});
+
+// The configuration as text, one line for each thing that is said, without defaults and secrets.
+std::string text_of(const Config& config);
+
+}  // namespace keepwell
