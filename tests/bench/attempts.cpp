@@ -1,31 +1,33 @@
-// What does one attempt of keepwell cost? Attempts of one probe, through the same run() as the daemon's, as
-// fast as they end.
+// What does one attempt of keepwell cost? Attempts of one probe, through the same run() as the daemon's, as fast as
+// they end.
 //
-//   --kind=tcp ...  and the kind's own options, below   --count=10000 attempts to measure   --in-flight=32 at
-//   a time
+//   --kind=redis --target=127.0.0.1:16379 [--settings=key=value;key=value]   as `keepwell probe` takes them
+//   --count=10000 attempts to measure   --in-flight=32 at a time
+#include "daemon/config.hpp"
 #include "probes/runner.hpp"
 #include "tests/bench/floor.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <sstream>
+
 namespace {
 
 using namespace keepwell;
 
-Address address_of(bench::Options& options)
+SharedSpec spec_of(bench::Options& options)
 {
-    const auto port = static_cast<std::uint16_t>(options.number("port", 0));
-    return {.host = options.text("address", "127.0.0.1"), .port = port};
-}
-
-ProbeSpec spec_of(const std::string& kind, bench::Options& options)
-{
-    if (kind == "tcp")
-        return TcpSpec{.address = address_of(options)};
-    if (kind == "postgres")
-        return PostgresSpec{.address = address_of(options), .user = options.text("user", "probe")};
-    bench::die("no such kind: " + kind);
+    const auto kind = options.text("kind", "tcp");
+    const auto target = options.text("target", "");
+    std::vector<std::string> settings;
+    std::istringstream listed{options.text("settings", "")};
+    for (std::string each; std::getline(listed, each, ';');)
+        settings.push_back(each);
+    const auto loaded = make_probe(kind, target, settings);
+    if (!loaded.ok())
+        bench::die(loaded.problems.front().text);
+    return loaded.probe.spec;
 }
 
 asio::awaitable<void> attempt_again_and_again(SharedSpec spec, bench::Tally& tally)
@@ -45,7 +47,7 @@ int main(int argument_count, char** arguments)
 {
     bench::Options options{argument_count, arguments};
     const auto in_flight = static_cast<int>(options.number("in-flight", 32));
-    const auto spec = std::make_shared<const ProbeSpec>(spec_of(options.text("kind", "tcp"), options));
+    const auto spec = spec_of(options);
     bench::Tally tally{static_cast<long>(options.number("count", 10000)), in_flight};
     options.finish();
 

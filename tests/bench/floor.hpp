@@ -18,9 +18,9 @@ namespace bench {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-[[noreturn]] inline void die(std::string_view what)
+[[noreturn]] inline void die(const std::string& what)
 {
-    std::fprintf(stderr, "%.*s (%s)\n", static_cast<int>(what.size()), what.data(), std::strerror(errno));
+    std::fprintf(stderr, "%s%s%s\n", what.c_str(), errno ? ": " : "", errno ? std::strerror(errno) : "");
     std::exit(1);
 }
 

@@ -75,11 +75,20 @@ class Bench:
         return run_json([self.programs / f"bench_{name}", *options], PROBER_CORE)
 
     def flat_out(self, name, kind, *options):
-        """A floor or bench_attempts, as fast as it goes, against the real server of this kind."""
+        """A floor, as fast as it goes, against the real server of this kind."""
         self.start_server(kind)
         address = self.servers.fresh_address() if kind in ("http", "redis", "tcp") else "127.0.0.1"
-        count = self.count // 10 if kind in ("postgres", "mysql") else self.count
-        return self.program(name, *where(name, address, PORTS[kind]), f"--count={count}", *options)
+        return self.program(name, *where(name, address, PORTS[kind]), f"--count={self.attempts(kind)}", *options)
+
+    def keepwell_flat_out(self, kind, **settings):
+        self.start_server(kind)
+        address = f"{self.servers.fresh_address() if kind in ('http', 'redis', 'tcp') else '127.0.0.1'}:{PORTS[kind]}"
+        return self.program("attempts", f"--kind={kind}", f"--target={'http://' if kind == 'http' else ''}{address}",
+                            f"--settings={';'.join(f'{key}={value}' for key, value in settings.items())}",
+                            f"--count={self.attempts(kind)}")
+
+    def attempts(self, kind):
+        return self.count // 10 if kind in ("postgres", "mysql") else self.count
 
     def start_server(self, kind):
         return {"redis": lambda: self.servers.redis, "postgres": lambda: self.servers.postgres,
