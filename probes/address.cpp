@@ -11,7 +11,8 @@ namespace {
 
 bool is_host_character(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
 }
 
 }  // namespace
@@ -20,7 +21,8 @@ bool is_numeric_address(std::string_view host)
 {
     unsigned char buffer[sizeof(in6_addr)];
     const std::string text{host.substr(0, host.find('%'))};
-    return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 || ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
+    return ::inet_pton(AF_INET, text.c_str(), buffer) == 1 ||
+           ::inet_pton(AF_INET6, text.c_str(), buffer) == 1;
 }
 
 std::expected<Address, std::string> Address::parse(std::string_view text)

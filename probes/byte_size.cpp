@@ -12,9 +12,15 @@ struct Unit {
     std::string_view name;
     std::uint64_t bytes;
 };
-constexpr std::array units{Unit{"GiB", 1ull << 30}, Unit{"MiB", 1ull << 20}, Unit{"KiB", 1ull << 10},
-                           Unit{"GB", 1'000'000'000}, Unit{"MB", 1'000'000}, Unit{"KB", 1000},
-                           Unit{"kB", 1000}, Unit{"B", 1}, Unit{"", 1}};
+constexpr std::array units{Unit{"GiB", 1ull << 30},
+                           Unit{"MiB", 1ull << 20},
+                           Unit{"KiB", 1ull << 10},
+                           Unit{"GB", 1'000'000'000},
+                           Unit{"MB", 1'000'000},
+                           Unit{"KB", 1000},
+                           Unit{"kB", 1000},
+                           Unit{"B", 1},
+                           Unit{"", 1}};
 
 }  // namespace
 

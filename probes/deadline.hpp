@@ -20,17 +20,21 @@ namespace asio = boost::asio;
 
 // Awaits `work` until `deadline` at the latest; nothing means that time ran out.
 //
-// Unlike asio's operator||, this neither waits for the loser nor lets an exception of `work` wait for the timer:
-// the loser is told to stop and unwinds by itself, so `work` must own what it uses.
+// Unlike asio's operator||, this neither waits for the loser nor lets an exception of `work` wait for the
+// timer: the loser is told to stop and unwinds by itself, so `work` must own what it uses.
 template <class T>
-asio::awaitable<std::optional<T>> within(std::chrono::steady_clock::time_point deadline, asio::awaitable<T> work)
+asio::awaitable<std::optional<T>> within(std::chrono::steady_clock::time_point deadline,
+                                         asio::awaitable<T> work)
 {
     struct Race {
         asio::steady_timer timer;
         asio::cancellation_signal stop{};
         std::optional<T> value{};
         std::exception_ptr error{};
-        Race(const asio::any_io_executor& executor, std::chrono::steady_clock::time_point until) : timer{executor, until} {}
+        Race(const asio::any_io_executor& executor, std::chrono::steady_clock::time_point until)
+            : timer{executor, until}
+        {
+        }
     };
     auto executor = co_await asio::this_coro::executor;
     auto race = std::make_shared<Race>(executor, deadline);

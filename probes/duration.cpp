@@ -14,7 +14,7 @@ struct Unit {
     std::string_view name;
     std::chrono::nanoseconds length;
 };
-constexpr std::array units{Unit{"w", 168h}, Unit{"d", 24h}, Unit{"h", 1h},   Unit{"m", 1min},
+constexpr std::array units{Unit{"w", 168h}, Unit{"d", 24h},  Unit{"h", 1h},   Unit{"m", 1min},
                            Unit{"s", 1s},   Unit{"ms", 1ms}, Unit{"us", 1us}, Unit{"ns", 1ns}};
 constexpr std::string_view expected_form = "expected a duration such as \"500ms\", \"10s\" or \"1m30s\"";
 constexpr double most = 9e18;  // about 285 years in nanoseconds: what the type can hold
@@ -40,7 +40,8 @@ std::expected<Duration, std::string> Duration::parse(std::string_view text)
             if (unit.name == word)
                 found = &unit;
         if (!found)
-            return std::unexpected(std::string{expected_form} + (word.empty() ? " (the unit is missing)" : ""));
+            return std::unexpected(std::string{expected_form} +
+                                   (word.empty() ? " (the unit is missing)" : ""));
         total += number * static_cast<double>(found->length.count());
         rest.remove_prefix(word.size());
     }

@@ -7,13 +7,15 @@
 
 namespace keepwell {
 
-// A length of time as people write it for Docker and Prometheus: `500ms`, `10s`, `1m30s`, `2h`, `7d`, `1w`; `0` needs no unit.
+// A length of time as people write it for Docker and Prometheus: `500ms`, `10s`, `1m30s`, `2h`, `7d`, `1w`;
+// `0` needs no unit.
 struct Duration {
     std::chrono::nanoseconds value{};
 
     constexpr Duration() = default;
     template <class Rep, class Period>
-    constexpr Duration(std::chrono::duration<Rep, Period> length)  // NOLINT(google-explicit-constructor): a unit is a value
+    constexpr Duration(
+        std::chrono::duration<Rep, Period> length)  // NOLINT(google-explicit-constructor): a unit is a value
         : value{length}
     {
     }

@@ -19,7 +19,7 @@ struct Bounds {
 template <class Struct, class Value>
 struct Field {
     std::string_view name;
-    Value Struct::*member;
+    Value Struct::* member;
     Need need;
     std::string_view help;
     Bounds bounds{};
@@ -31,13 +31,13 @@ struct Field {
 };
 
 template <class Struct, class Value>
-constexpr Field<Struct, Value> required(std::string_view name, Value Struct::*member, std::string_view help)
+constexpr Field<Struct, Value> required(std::string_view name, Value Struct::* member, std::string_view help)
 {
     return {name, member, Need::required, help};
 }
 
 template <class Struct, class Value>
-constexpr Field<Struct, Value> optional(std::string_view name, Value Struct::*member, std::string_view help)
+constexpr Field<Struct, Value> optional(std::string_view name, Value Struct::* member, std::string_view help)
 {
     return {name, member, Need::optional, help};
 }

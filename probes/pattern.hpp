@@ -11,7 +11,8 @@ class RE2;
 
 namespace keepwell {
 
-// A regular expression of the user's, compiled once: RE2 syntax, so matching takes linear time whatever it says.
+// A regular expression of the user's, compiled once: RE2 syntax, so matching takes linear time whatever it
+// says.
 class Pattern {
 public:
     Pattern() = default;

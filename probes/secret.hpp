@@ -14,7 +14,10 @@ public:
     explicit Secret(std::string value) : value_{std::move(value)} {}
 
     static constexpr std::string_view type_name = "secret";
-    static std::expected<Secret, std::string> parse(std::string_view text) { return Secret{std::string{text}}; }
+    static std::expected<Secret, std::string> parse(std::string_view text)
+    {
+        return Secret{std::string{text}};
+    }
     static std::string text() { return "<secret>"; }
 
     bool empty() const { return value_.empty(); }

@@ -38,7 +38,8 @@ TEST_CASE("addresses: names, IPv4 and IPv6")
     CHECK(Address::parse("redis:6379") == Address{.host = "redis", .port = 6379});
     CHECK(Address::parse("[::1]:80") == Address{.host = "::1", .port = 80});
     CHECK(Address::parse("[::1]:80")->text() == "[::1]:80");
-    auto bad = GENERATE("", "redis", "redis:", "redis:0", "redis:65536", ":1", "::1:80", "[::1]", "[x]:1", "a b:1", "a:1x");
+    auto bad = GENERATE("", "redis", "redis:", "redis:0", "redis:65536", ":1", "::1:80", "[::1]", "[x]:1",
+                        "a b:1", "a:1x");
     CAPTURE(bad);
     CHECK_FALSE(Address::parse(bad));
 }
