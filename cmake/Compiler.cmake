@@ -17,7 +17,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 find_program(CCACHE ccache)
 if(CCACHE)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
-        CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+        CCACHE_SLOPPINESS=time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
         CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
@@ -27,12 +27,11 @@ if(KEEPWELL_WERROR)
     target_compile_options(keepwell_compiler INTERFACE -Werror)
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    target_compile_options(keepwell_compiler INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")
     add_link_options(-fuse-ld=lld)
 endif()
 if(KEEPWELL_SANITIZE)
     set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-    target_compile_options(keepwell_compiler INTERFACE ${sanitizers} -O1)
+    target_compile_options(keepwell_compiler INTERFACE ${sanitizers})
     target_link_options(keepwell_compiler INTERFACE ${sanitizers})
 endif()
 if(KEEPWELL_FUZZERS)

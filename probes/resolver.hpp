@@ -7,6 +7,7 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/ip/address.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 

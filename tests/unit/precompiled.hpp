@@ -1,3 +1,0 @@
-#pragma once
-#include "probes/precompiled.hpp"
-#include "tests/catch.hpp"
