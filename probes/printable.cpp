@@ -121,4 +121,24 @@ std::string first_line(std::string_view output)
     return cut(first);
 }
 
+std::string excerpt(std::string_view bytes, std::size_t most)
+{
+    std::string text;
+    for (const char c : printable(bytes.substr(0, 4 * most + 4))) {
+        const bool blank = c == ' ' || c == '\n' || c == '\t';
+        if (!blank)
+            text += c;
+        else if (!text.empty() && text.back() != ' ')
+            text += ' ';
+    }
+    if (text.ends_with(' '))
+        text.pop_back();
+    if (text.size() <= most)
+        return text;
+    auto end = most - 3;
+    while (end > 0 && is_continuation(text[end]))
+        --end;
+    return text.substr(0, end) + "...";
+}
+
 }  // namespace keepwell

@@ -20,4 +20,7 @@ std::string telling_line(std::string_view output);
 // The first line that is not blank; cut to 200 bytes.
 std::string first_line(std::string_view output);
 
+// The beginning of a text on one line: white space becomes one space; at most `most` bytes, then "...".
+std::string excerpt(std::string_view bytes, std::size_t most = 200);
+
 }  // namespace keepwell
