@@ -5,14 +5,17 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 
 namespace keepwell::test {
 
-// One exchange of a scripted peer: read exactly this many bytes, check nothing, then send.
+// One exchange of a scripted peer: read exactly this many bytes, or up to and with `expect_end`; check
+// nothing, then send.
 struct Step {
     std::size_t expect_bytes = 0;
     std::string send{};
+    std::string expect_end{};
 };
 
 // What the peer does when its script has ended, or before step `at`.
@@ -23,7 +26,9 @@ class ScriptedServer {
 public:
     ScriptedServer(asio::io_context& loop, std::vector<Step> script, Fault fault = Fault::stall,
                    std::size_t fault_at = std::size_t(-1))
-        : script_{std::move(script)}, fault_{fault}, fault_at_{fault_at},
+        : script_{std::move(script)},
+          fault_{fault},
+          fault_at_{fault_at},
           acceptor_{loop, {asio::ip::make_address("127.0.0.1"), 0}}
     {
         asio::co_spawn(loop, serve(), asio::detached);
@@ -48,20 +53,25 @@ private:
     {
         for (std::size_t i = 0; i < script_.size() && i < fault_at_; ++i) {
             std::string got(script_[i].expect_bytes, '\0');
-            co_await asio::async_read(socket, asio::buffer(got), asio::use_awaitable);
+            const auto& end = script_[i].expect_end;
+            if (end.empty())
+                co_await asio::async_read(socket, asio::buffer(got), asio::use_awaitable);
+            else
+                co_await asio::async_read_until(socket, asio::dynamic_buffer(got), end, asio::use_awaitable);
             received_ += got;
             co_await asio::async_write(socket, asio::buffer(script_[i].send), asio::use_awaitable);
         }
         switch (fault_) {
-        case Fault::close: co_return;
-        case Fault::reset:
-            socket.set_option(asio::socket_base::linger{true, 0});
-            socket.close();  // the destructor would forget the option
-            co_return;
-        case Fault::garbage:
-            co_await asio::async_write(socket, asio::buffer(std::string(4096, '\xfe')), asio::use_awaitable);
-            break;
-        case Fault::stall: break;
+            case Fault::close: co_return;
+            case Fault::reset:
+                socket.set_option(asio::socket_base::linger{true, 0});
+                socket.close();  // the destructor would forget the option
+                co_return;
+            case Fault::garbage:
+                co_await asio::async_write(socket, asio::buffer(std::string(4096, '\xfe')),
+                                           asio::use_awaitable);
+                break;
+            case Fault::stall: break;
         }
         std::array<char, 1024> rest{};
         for (;;) {
@@ -79,7 +89,8 @@ private:
 };
 
 // Runs one attempt on `loop` to its end and returns what came of it.
-inline ProbeResult run_now(asio::io_context& loop, ProbeSpec spec, Clock::duration timeout = std::chrono::seconds(2))
+inline ProbeResult run_now(asio::io_context& loop, ProbeSpec spec,
+                           Clock::duration timeout = std::chrono::seconds(2))
 {
     std::optional<ProbeResult> result;
     asio::co_spawn(loop, run(std::make_shared<const ProbeSpec>(std::move(spec)), timeout),
