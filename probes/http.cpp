@@ -2,8 +2,10 @@
 
 #include "probes/printable.hpp"
 
+#include <algorithm>
 #include <cctype>
-#include <cmath>
+#include <chrono>
+#include <optional>
 
 namespace keepwell {
 

@@ -6,11 +6,19 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <curl/curl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cctype>
 #include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
 
 namespace keepwell {
 
