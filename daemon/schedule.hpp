@@ -12,6 +12,22 @@ namespace keepwell {
 // A loop that is later than this stood still, and what it saw meanwhile says nothing: Monitor::frozen().
 inline constexpr Clock::duration freeze_limit = std::chrono::seconds{3};
 
+// A time that much later; the end of time instead of an overflow.
+constexpr Clock::time_point later(Clock::time_point time, Clock::duration length)
+{
+    return length > Clock::duration{} && time > Clock::time_point::max() - length ? Clock::time_point::max()
+                                                                                  : time + length;
+}
+
+// How long after a start there is a verdict at the latest, if every attempt takes all of its time. A start
+// period counts for a year at most, so that nothing overflows.
+inline Clock::duration verdict_time(const Timing& timing)
+{
+    const auto patience = std::min<Clock::duration>(timing.start_period, std::chrono::hours{24 * 365});
+    return patience +
+           (timing.interval.value + timing.timeout.value) * std::max(timing.retries, timing.successes);
+}
+
 // The first attempt after keepwell's own start: number `index` of `count` probes, spread over the interval.
 constexpr Clock::time_point first_due(Clock::time_point start, Clock::duration interval, std::size_t index,
                                       std::size_t count)
