@@ -65,7 +65,7 @@ struct ServiceKeys : Timing {
         return std::tuple_cat(
             std::tuple{
                 optional("probes", &ServiceKeys::probes,
-                         "how its instances are asked; see [probes](#probes)"),
+                         "how its instances are asked"),
                 optional("instances", &ServiceKeys::instances,
                          "its running copies: a list of addresses, a mapping from names to addresses, or "
                          "`all` for "

@@ -84,6 +84,17 @@ void check_timing(Reader& reader, const Node& entry, const Timing& timing)
                 "attempts are skipped while one is still waiting");
 }
 
+// A heartbeat that is posted comes under the service's name unless it says otherwise.
+void name_heartbeat(Probe& probe, std::string_view service)
+{
+    const auto* beat = std::get_if<HeartbeatSpec>(probe.spec.get());
+    if (!beat || !beat->name.empty() || !beat->file.empty())
+        return;
+    auto named = *beat;
+    named.name = service;
+    probe.spec = std::make_shared<const ProbeSpec>(std::move(named));
+}
+
 // Gives the probes without a name that of their kind, numbered from the second on.
 void name_probes(std::vector<Probe>& probes)
 {
@@ -193,8 +204,10 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
             reader.complain(entry.find("name")->mark,
                             fmt::format("the name {} is here twice", found(*entry.find("name"))),
                             "names are unique within a service");
-        if (probe.spec)
-            probes.push_back(std::move(probe));
+        if (!probe.spec)
+            continue;
+        name_heartbeat(probe, words.service);
+        probes.push_back(std::move(probe));
     }
     name_probes(probes);
     return probes;

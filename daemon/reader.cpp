@@ -17,33 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::int64_t longest = std::chrono::nanoseconds{366 * 24h}.count();  // longer is a slip of the unit
 constexpr std::size_t largest_secret = 64 << 10;
-
-std::string in_words(std::int64_t value, Shape::Measure measure)
-{
-    switch (measure) {
-        case Shape::Measure::nanoseconds: return Duration{std::chrono::nanoseconds{value}}.text();
-        case Shape::Measure::bytes: return ByteSize{static_cast<std::uint64_t>(value)}.text();
-        case Shape::Measure::plain: break;
-    }
-    return std::to_string(value);
-}
-
-// `between 1 and 10`, `of at least 1`, `of at most 10`, or nothing.
-std::string range_in_words(const Bounds& bounds, Shape::Measure measure)
-{
-    const bool open_below = bounds.least <= std::numeric_limits<std::int32_t>::min();
-    const bool open_above =
-        bounds.most >= std::numeric_limits<std::int32_t>::max() && measure == Shape::Measure::plain;
-    if (open_below && open_above)
-        return "";
-    if (open_above)
-        return " of at least " + in_words(bounds.least, measure);
-    if (open_below)
-        return " of at most " + in_words(bounds.most, measure);
-    return fmt::format(" between {} and {}", in_words(bounds.least, measure), in_words(bounds.most, measure));
-}
 
 // A secret's file without its trailing newline; the error says what is wrong with it.
 std::expected<std::string, std::string> contents_of(const std::string& path)
@@ -170,7 +144,7 @@ bool Reader::read_integer(const Node& node, std::int64_t& value, const Bounds& b
         value = number;
         return true;
     }
-    expected(node, "expected a whole number" + range_in_words(bounds, Shape::Measure::plain));
+    expected(node, "expected a whole number" + limits_in_words(bounds, Shape::Measure::plain));
     return false;
 }
 
@@ -214,12 +188,11 @@ const std::string_view* Reader::read_choice(const Node& node, std::span<const st
 bool Reader::in_range(const Node& node, std::int64_t value, const Bounds& bounds, Shape::Measure measure)
 {
     const bool is_time = measure == Shape::Measure::nanoseconds;
-    const Bounds limits{std::max<std::int64_t>(bounds.least, 0),
-                        is_time ? std::min(bounds.most, longest) : bounds.most};
+    const auto limits = limits_of(bounds, measure);
     if (value >= limits.least && value <= limits.most)
         return true;
     expected(node,
-             fmt::format("expected a {}{}", is_time ? "duration" : "size", range_in_words(limits, measure)));
+             fmt::format("expected a {}{}", is_time ? "duration" : "size", limits_in_words(limits, measure)));
     return false;
 }
 

@@ -51,9 +51,15 @@ struct Shape {
     std::vector<const Shape*> alternatives{};
 
     bool is_scalar() const { return form < Form::list; }
+    bool needs_keys() const;  // a table with a required key, or one that needs a kind
     // The row whose value may stand for the whole table; null when no value may.
     const Row* bare() const;
 };
+
+// The bounds within reason: no size or duration is negative, and no duration longer than a year.
+Bounds limits_of(const Bounds& bounds, Shape::Measure measure);
+// ` between 1 and 10`, ` of at least 1`, ` of at most 10`, or nothing.
+std::string limits_in_words(const Bounds& bounds, Shape::Measure measure);
 
 // One key of a table, with what is known of it at run time.
 struct Row {

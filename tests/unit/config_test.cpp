@@ -21,6 +21,13 @@ LoadedConfig parse(std::string_view text) { return parse_config(text, "f", "/", 
 
 std::string problems_of(std::string_view text) { return render(parse(text).problems); }
 
+// What is told of a service `s`, whose keys stand in line 4 and the following, four spaces deep.
+std::string problems_of_service(const std::string& keys)
+{
+    return problems_of("services:\n  other: {probes: [{tcp: 'o:1'}]}\n  s:\n    " + keys + "\n" +
+                       (keys.starts_with("probes") ? "" : "    probes: [{tcp: 's:1'}]\n"));
+}
+
 }  // namespace
 
 TEST_CASE("a whole configuration")
@@ -49,11 +56,12 @@ services:
     instances: {one: 10.0.0.1, two: 10.0.0.2}
     min_healthy: 2
     timeout: 2s
-    restart: {mode: signal, for: 30s}
+    restart: {mode: signal, for: 30s, max: 5, command: x}
     probes:
       - {tcp: "{address}:8000"}
       - {tcp: "{address}:8001", <<: *slow}
       - {exec: [test, -e, "/run/{service}-{instance}"], name: config, role: gate}
+  worker: {probes: [{heartbeat: 1m}]}
   web:
     depends_on: [api]
     instances: all
@@ -68,7 +76,7 @@ webhook {url: https://example.org/hook, secret: <secret>}
 service db, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
   instance db
     tcp (liveness): tcp {address: db:5432} every {retries: 5, start_period: 30s}
-service api, min_healthy 2, restart {mode: signal, for: 30s, max: 3, command: {argv: [systemctl, restart, {service}]}}
+service api, min_healthy 2, restart {mode: signal, for: 30s, command: {argv: [x]}}
   depends on db (service_healthy), restart
   instance one at 10.0.0.1
     tcp (liveness): tcp {address: 10.0.0.1:8000} every {timeout: 2s, retries: 5}
@@ -78,6 +86,9 @@ service api, min_healthy 2, restart {mode: signal, for: 30s, max: 3, command: {a
     tcp (liveness): tcp {address: 10.0.0.2:8000} every {timeout: 2s, retries: 5}
     tcp-2 (liveness): tcp {address: 10.0.0.2:8001} every {interval: 1m, timeout: 20s, retries: 5}
     config (gate): exec {argv: [test, -e, /run/api-two]} every {timeout: 2s, retries: 5}
+service worker, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
+  instance worker
+    heartbeat (liveness): heartbeat {max_age: 1m, name: worker} every {retries: 5}
 service web, all addresses, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
   depends on api (service_started)
   instance web
@@ -120,9 +131,8 @@ TEST_CASE("what is wrong with a configuration is told at its place")
     CHECK(problems_of(text) == problems);
 }
 
-TEST_CASE("what is wrong with a service is told at its place")
+TEST_CASE("what is wrong with a probe is told at its place")
 {
-    // Every case stands in line 4 and the following, four spaces deep.
     auto [text, problems] = GENERATE(table<std::string, std::string>({
         {"prob: []", "f:4:5: services.s.prob: unknown key \"prob\"; did you mean \"probes\"?\n"},
         {"probes: {tcp: a:1}",
@@ -178,6 +188,17 @@ TEST_CASE("what is wrong with a service is told at its place")
          "f:4:5: services.s.probes: {address} stands for nothing here: the service has no instances with "
          "addresses; add "
          "\"instances\"\n"},
+    }));
+    CAPTURE(text);
+    auto expected = problems;
+    if (const auto at = expected.find("KINDS"); at != expected.npos)
+        expected.replace(at, 5, fmt::format("{}", fmt::join(kind_names(), ", ")));
+    CHECK(problems_of_service(text) == expected);
+}
+
+TEST_CASE("what is wrong with a service is told at its place")
+{
+    auto [text, problems] = GENERATE(table<std::string, std::string>({
         {"instances: 5",
          "f:4:16: services.s.instances: expected a list of addresses, a mapping from names to addresses, "
          "or all, found \"5\"\n"},
@@ -206,12 +227,7 @@ TEST_CASE("what is wrong with a service is told at its place")
          "\"environment\"?\n"},
     }));
     CAPTURE(text);
-    auto expected = problems;
-    if (const auto at = expected.find("KINDS"); at != expected.npos)
-        expected.replace(at, 5, fmt::format("{}", fmt::join(kind_names(), ", ")));
-    const auto whole = "services:\n  other: {probes: [{tcp: 'o:1'}]}\n  s:\n    " + text + "\n" +
-                       (text.starts_with("probes") ? "" : "    probes: [{tcp: 's:1'}]\n");
-    CHECK(problems_of(whole) == expected);
+    CHECK(problems_of_service(text) == problems);
 }
 
 TEST_CASE("a circle of dependencies is named whole, once")
