@@ -7,6 +7,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <sys/socket.h>
+
 namespace keepwell {
 
 namespace {
@@ -59,6 +61,13 @@ asio::awaitable<void> Stream::write(std::string_view bytes)
         const auto sent = co_await socket_.async_write_some(asio::buffer(bytes), asio::use_awaitable);
         bytes.remove_prefix(sent);
     }
+}
+
+void Stream::close_gently()
+{
+    const ::linger in_the_background{0, 0};
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &in_the_background,
+                 sizeof in_the_background);
 }
 
 asio::awaitable<Stream> connect(const Address& address, Progress& progress, Clock::time_point limit)

@@ -29,6 +29,8 @@ public:
     asio::awaitable<void> write(std::string_view bytes);
 
     asio::ip::tcp::socket& socket() { return socket_; }
+    // Closes later without a reset, so that what was written last is not lost; leaves a TIME_WAIT.
+    void close_gently();
     void protect(std::unique_ptr<TlsLayer> layer) { tls_ = std::move(layer); }
 
 private:

@@ -3,6 +3,8 @@
 #include "probes/field.hpp"
 #include "probes/stream.hpp"
 
+#include <chrono>
+#include <optional>
 #include <tuple>
 
 namespace keepwell {
@@ -18,18 +20,32 @@ struct TlsOptions {
     static constexpr auto fields()
     {
         return std::tuple{
-            optional("ca_file", &TlsOptions::ca_file, "PEM file of the authorities to trust; empty: the system's"),
+            optional("ca_file", &TlsOptions::ca_file,
+                     "PEM file of the authorities to trust; empty: the system's"),
             optional("certificate_file", &TlsOptions::certificate_file, "PEM file of our client certificate"),
             optional("key_file", &TlsOptions::key_file, "PEM file of the client certificate's key"),
-            optional("server_name", &TlsOptions::server_name, "name for SNI and verification; empty: the host"),
+            optional("server_name", &TlsOptions::server_name,
+                     "name for SNI and verification; empty: the host"),
             optional("insecure", &TlsOptions::insecure, "accept any certificate"),
         };
     }
     bool operator==(const TlsOptions&) const = default;
 };
 
-// Turns a connected stream into a TLS client; enters Phase::tls and notes `certificate_expiry_timestamp_seconds`.
-// `host` stands in for an empty server_name. Throws Failure when the handshake or the verification fails.
-asio::awaitable<void> start_tls(Stream& stream, const TlsOptions& options, const std::string& host, Progress& progress);
+// What a handshake tells about the server's certificate.
+struct TlsSession {
+    std::chrono::sys_seconds earliest_expiry{};  // of all certificates that it sent
+};
+
+// Turns a connected stream into a TLS client; enters Phase::tls. Notes `certificate_expiry_timestamp_seconds`
+// before it judges the certificate, and with `insecure` too. `host` stands in for an empty server_name.
+//
+// Throws Failure or boost::system::system_error. rejected: the handshake failed, or the certificate is not to
+// be trusted, out of date, or another's. not_attempted: a file of the options cannot be read or used.
+asio::awaitable<TlsSession> start_tls(Stream& stream, const TlsOptions& options, const std::string& host,
+                                      Progress& progress);
+
+// A rejected verdict when the session's certificate is valid for fewer than `days` more, counted from now.
+std::optional<Verdict> expires_within(const TlsSession& session, int days);
 
 }  // namespace keepwell

@@ -223,6 +223,8 @@ TEST_CASE(
                 CHECK(result.outcome == Outcome::ok);
             else
                 CHECK(result.outcome != Outcome::ok);
+            break;
+        case Fault::endless: break;  // has tests of its own
     }
 }
 

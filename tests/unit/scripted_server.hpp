@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -28,21 +29,31 @@ struct Step {
 };
 
 // What the peer does when its script has ended, or before step `at`.
-enum class Fault { stall, close, reset, garbage };
+enum class Fault { stall, close, reset, garbage, endless };
 
-// A server on 127.0.0.1 that serves connections, one after another, by the same script.
+struct Manner {
+    Fault fault = Fault::stall;
+    std::size_t fault_at = std::size_t(-1);
+    std::string address = "127.0.0.1";
+    bool drips = false;  // sends one byte at a time
+};
+
+// A server on loopback that serves connections, one after another, by the same script.
 class ScriptedServer {
 public:
-    ScriptedServer(asio::io_context& loop, std::vector<Step> script, Fault fault = Fault::stall,
-                   std::size_t fault_at = std::size_t(-1))
+    ScriptedServer(asio::io_context& loop, std::vector<Step> script, Manner manner)
         : script_{std::move(script)},
-          fault_{fault},
-          fault_at_{fault_at},
-          acceptor_{loop, {asio::ip::make_address("127.0.0.1"), 0}}
+          manner_{std::move(manner)},
+          acceptor_{loop, {asio::ip::make_address(manner_.address), 0}}
     {
         asio::co_spawn(loop, serve(), asio::detached);
     }
-    Address address() const { return {.host = "127.0.0.1", .port = acceptor_.local_endpoint().port()}; }
+    ScriptedServer(asio::io_context& loop, std::vector<Step> script, Fault fault = Fault::stall,
+                   std::size_t fault_at = std::size_t(-1))
+        : ScriptedServer{loop, std::move(script), Manner{.fault = fault, .fault_at = fault_at}}
+    {
+    }
+    Address address() const { return {.host = manner_.address, .port = acceptor_.local_endpoint().port()}; }
     const std::string& received() const { return received_; }
     int connections() const { return connections_; }
 
@@ -52,6 +63,7 @@ private:
         for (;;) {
             auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
             ++connections_;
+            socket.set_option(asio::ip::tcp::no_delay{true});
             try {
                 co_await converse(socket);
             } catch (const boost::system::system_error&) {  // the probe has gone away
@@ -60,7 +72,7 @@ private:
     }
     asio::awaitable<void> converse(asio::ip::tcp::socket& socket)
     {
-        for (std::size_t i = 0; i < script_.size() && i < fault_at_; ++i) {
+        for (std::size_t i = 0; i < script_.size() && i < manner_.fault_at; ++i) {
             std::string got(script_[i].expect_bytes, '\0');
             const auto& end = script_[i].expect_end;
             if (end.empty())
@@ -68,9 +80,9 @@ private:
             else
                 co_await asio::async_read_until(socket, asio::dynamic_buffer(got), end, asio::use_awaitable);
             received_ += got;
-            co_await asio::async_write(socket, asio::buffer(script_[i].send), asio::use_awaitable);
+            co_await send(socket, script_[i].send);
         }
-        switch (fault_) {
+        switch (manner_.fault) {
             case Fault::close: co_return;
             case Fault::reset:
                 socket.set_option(asio::socket_base::linger{true, 0});
@@ -80,6 +92,9 @@ private:
                 co_await asio::async_write(socket, asio::buffer(std::string(4096, '\xfe')),
                                            asio::use_awaitable);
                 break;
+            case Fault::endless:
+                for (const std::string chunk(65'536, 'x');;)
+                    co_await asio::async_write(socket, asio::buffer(chunk), asio::use_awaitable);
             case Fault::stall: break;
         }
         std::array<char, 1024> rest{};
@@ -89,9 +104,19 @@ private:
         }
     }
 
+    asio::awaitable<void> send(asio::ip::tcp::socket& socket, std::string_view bytes)
+    {
+        const auto piece = manner_.drips ? 1 : bytes.size();
+        for (; !bytes.empty(); bytes.remove_prefix(piece)) {
+            co_await asio::async_write(socket, asio::buffer(bytes.substr(0, piece)), asio::use_awaitable);
+            if (manner_.drips)
+                co_await asio::post(socket.get_executor(),
+                                    asio::use_awaitable);  // the other end gets its turn
+        }
+    }
+
     std::vector<Step> script_;
-    Fault fault_;
-    std::size_t fault_at_;
+    Manner manner_;
     asio::ip::tcp::acceptor acceptor_;
     std::string received_{};
     int connections_ = 0;

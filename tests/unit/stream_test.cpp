@@ -3,6 +3,7 @@
 #include "probes/runner.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/scripted_dns.hpp"
+#include "tests/unit/silent_port.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -13,30 +14,6 @@ using namespace std::chrono_literals;
 using asio::ip::tcp;
 
 namespace {
-
-// A listener whose queue is full: it neither takes nor refuses a connection, as a host behind a firewall.
-class Silent {
-public:
-    Silent(asio::io_context& loop, const std::string& address, std::uint16_t port) : acceptor_{loop}
-    {
-        const tcp::endpoint at{asio::ip::make_address(address), port};
-        acceptor_.open(at.protocol());
-        acceptor_.bind(at);
-        acceptor_.listen(0);
-        for (int i = 0; i < 8; ++i) {
-            tcp::socket& filler = fillers_.emplace_back(loop);
-            filler.open(at.protocol());
-            filler.non_blocking(true);
-            const auto to = acceptor_.local_endpoint();
-            ::connect(filler.native_handle(), to.data(),
-                      static_cast<socklen_t>(to.size()));  // asio's would wait
-        }
-    }
-
-private:
-    tcp::acceptor acceptor_;
-    std::vector<tcp::socket> fillers_{};
-};
 
 struct Reached {
     std::string peer{};
@@ -117,7 +94,7 @@ TEST_CASE("stream: an address that refuses makes the next one start at once")
 TEST_CASE("stream: an address that is silent is overtaken by the next one after a quarter of a second")
 {
     Stage stage{{"127.0.0.1", "127.0.0.2"}};
-    const Silent first{stage.loop, "127.0.0.1", stage.port};
+    const SilentPort first{stage.loop, "127.0.0.1", stage.port};
     const auto second = stage.listen("127.0.0.2");
     const auto reached = reached_now(stage.loop, stage.app());
     CHECK(reached.peer == "127.0.0.2");
@@ -154,8 +131,8 @@ TEST_CASE("stream: a name whose addresses fail is asked for again")
 TEST_CASE("stream: silence until the limit is a timeout")
 {
     Stage stage{{"127.0.0.1", "127.0.0.2"}};
-    const Silent first{stage.loop, "127.0.0.1", stage.port};
-    const Silent second{stage.loop, "127.0.0.2", stage.port};
+    const SilentPort first{stage.loop, "127.0.0.1", stage.port};
+    const SilentPort second{stage.loop, "127.0.0.2", stage.port};
     const Address address =
         GENERATE(true, false) ? stage.app() : Address{.host = "127.0.0.1", .port = stage.port};
     const auto reached = reached_now(stage.loop, address, 400ms);
