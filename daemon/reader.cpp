@@ -1,5 +1,7 @@
 #include "daemon/reader.hpp"
 
+#include "probes/environment.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -232,6 +234,8 @@ void Reader::read_row(const Node& node, const Row& row, void* object)
 {
     if (node.broken)
         return;
+    if (row.shape->secret)
+        withhold(node.text);
     if (!row.names_file() || !node.is_scalar() || node.text.empty())
         return row.read(*this, node, object, row.bounds);
     Node path = node;
@@ -269,6 +273,7 @@ void Reader::read_secret_file(const Node& node, const Row& row, void* object)
     Node secret = node;
     secret.quoted = true;
     secret.text = *std::move(contents);
+    withhold(secret.text);
     row.read(*this, secret, object, row.bounds);
 }
 

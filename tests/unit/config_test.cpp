@@ -2,6 +2,7 @@
 
 #include "daemon/config.hpp"
 #include "daemon/kinds.hpp"
+#include "probes/environment.hpp"
 
 #include <fmt/format.h>
 
@@ -260,6 +261,30 @@ TEST_CASE("secrets are never repeated, wherever they stand")
     CHECK_FALSE(render(loaded.problems).contains("hunter2"));
     if (!loaded.config.webhooks.empty())
         CHECK_FALSE(text_of(loaded.config).contains("hunter2"));
+}
+
+TEST_CASE("a secret of the configuration is not in the environment of programs")
+{
+    const auto has_variable = [] {
+        return std::ranges::any_of(environment_for_child({}), [](const auto& entry) {
+            return entry.starts_with("KEEPWELL_TEST_HOOK=");
+        });
+    };
+    ::setenv("KEEPWELL_TEST_HOOK", "hunter-of-the-hook", 1);
+    CHECK(has_variable());
+    CHECK(parse("webhooks: [{url: \"http://x/\", secret: hunter-of-the-hook}]").ok());
+    CHECK_FALSE(has_variable());
+}
+
+TEST_CASE("a heartbeat is expected under the service's name, or under its own")
+{
+    const auto loaded =
+        parse("services: {worker: {probes: [{heartbeat: 1m}, {heartbeat: {max_age: 1m, name: other}}]}}");
+    REQUIRE(loaded.ok());
+    const auto& probes = loaded.config.stack.services[0].instances[0].probes;
+    REQUIRE(probes.size() == 2);
+    CHECK(std::get<HeartbeatSpec>(*probes[0].spec) == HeartbeatSpec{.max_age = 1min, .name = "worker"});
+    CHECK(std::get<HeartbeatSpec>(*probes[1].spec).name == "other");
 }
 
 TEST_CASE("all problems of a file are told at once, in its order")
