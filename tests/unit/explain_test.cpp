@@ -12,7 +12,7 @@ TEST_CASE("the slowest detection follows from the schedule")
     auto [interval, timeout, retries, retry, refused,
           hang] = GENERATE(table<Duration, Duration, int, Duration, Clock::duration, Clock::duration>({
         {10s, 5s, 3, 0s, 30s, 35s},
-        {30s, 30s, 3, 0s, 90s, 150s},  // a timeout as long as the interval makes every second due time a miss
+        {30s, 30s, 3, 0s, 90s, 180s},  // a timeout as long as the interval: every second due time is missed
         {10s, 2s, 1, 0s, 10s, 12s},
         {10s, 5s, 3, 1s, 12s, 27s},  // asked again sooner after a failure
         {1s, 5s, 2, 0s, 2s, 12s},

@@ -72,7 +72,7 @@ std::string everything()
 TEST_CASE("metrics: the whole page is as it is in the golden file")
 {
     const auto page = without_variables(everything());
-    if (std::getenv("KEEPWELL_WRITE_GOLDEN"))
+    if (std::getenv("WRITE_GOLDEN"))
         std::ofstream{golden_path()} << page;
     std::ifstream file{golden_path()};
     const std::string golden{std::istreambuf_iterator<char>{file}, {}};
