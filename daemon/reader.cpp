@@ -176,6 +176,19 @@ bool Reader::read_text(const Node& node, std::string& value, std::string_view ty
     return false;
 }
 
+// A list of texts as one text with commas.
+bool Reader::read_joined(const Node& list, std::string& value)
+{
+    const auto before = complaints_;
+    for (std::size_t i = 0; i < list.children.size(); ++i) {
+        const auto step = enter(i);
+        std::string item;
+        if (read_text(list.children[i], item, "text"))
+            value += (i == 0 ? "" : ",") + item;
+    }
+    return complaints_ == before;
+}
+
 const std::string_view* Reader::read_choice(const Node& node, std::span<const std::string_view> names)
 {
     const auto name = node.is_scalar() ? std::ranges::find(names, node.text) : names.end();
