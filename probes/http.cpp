@@ -12,7 +12,6 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t excerpt_bytes = 256;  // of the body, kept for people even when no check reads it
-constexpr std::int64_t day_seconds = 24 * 60 * 60;
 
 // ---- the request, and those that redirects make of it ----
 
@@ -81,12 +80,6 @@ std::optional<HttpRequest> redirected(const HttpRequest& request, const HttpRepl
 
 // ---- the checks ----
 
-bool same_name(std::string_view a, std::string_view b)
-{
-    const auto lower = [](unsigned char c) { return std::tolower(c); };
-    return std::ranges::equal(a, b, {}, lower, lower);
-}
-
 // The beginning of the body helps at 3 a.m., but a server may repeat in it what it was sent: it is shown only
 // when the request held nothing that could be a secret.
 std::string shown_body(const HttpSpec& spec, const HttpReply& reply)
@@ -119,15 +112,9 @@ std::optional<Verdict> check_connection(const HttpSpec& spec, const HttpReply& r
         return rejected(Reason::protocol_error, "it answered in HTTP/1, expected HTTP/2");
     if (spec.certificate_min_days == 0)
         return std::nullopt;
-    if (reply.certificate_expiry == 0)
+    if (!reply.tls)
         return rejected(Reason::tls_failure, "it answered without TLS, so there is no certificate to check");
-    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    const auto left = reply.certificate_expiry - static_cast<std::int64_t>(now);
-    if (left >= spec.certificate_min_days * day_seconds)
-        return std::nullopt;
-    return rejected(Reason::certificate_expiring,
-                    "a certificate expires in " + std::to_string(left / day_seconds) +
-                        " days, expected at least " + std::to_string(spec.certificate_min_days));
+    return expires_within(*reply.tls, spec.certificate_min_days);
 }
 
 std::optional<Verdict> check_header(const HeaderCheck& check, const HttpReply& reply)

@@ -99,17 +99,23 @@ void identify(SSL_CTX* context, const TlsOptions& options)
                  "key_file", key);
 }
 
+// What is the same for every context.
+void set_manners(SSL_CTX* context)
+{
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    // The certificate is judged when the handshake is over, so that its facts are known even when it is bad;
+    // nothing of ours is sent before.
+    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nullptr);
+}
+
 Context made_context(const TlsOptions& options)
 {
     ERR_clear_error();
     Context context{SSL_CTX_new(TLS_client_method())};
     if (!context)
         throw Failure{not_attempted(Reason::resource_exhausted, "TLS: " + last_error())};
-    SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
-    // The certificate is judged when the handshake is over, so that its facts are known even when it is bad;
-    // nothing of ours is sent before.
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+    set_manners(context.get());
     trust(context.get(), options);
     identify(context.get(), options);
     return context;
@@ -140,6 +146,24 @@ SSL_CTX* context_for(const TlsOptions& options)
     return entry.context.get();
 }
 
+std::string server_of(const TlsOptions& options, const std::string& host)
+{
+    auto server = options.server_name.empty() ? host : options.server_name;
+    if (server.ends_with('.'))
+        server.pop_back();
+    return server;
+}
+
+// Whose certificate it has to be.
+void expect(X509_VERIFY_PARAM* param, const std::string& server)
+{
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (is_numeric_address(server))
+        X509_VERIFY_PARAM_set1_ip_asc(param, server.c_str());
+    else
+        X509_VERIFY_PARAM_set1_host(param, server.c_str(), server.size());
+}
+
 // OpenSSL between two buffers in memory; the bytes travel through Asio, which neither blocks nor raises
 // SIGPIPE.
 class Layer : public TlsLayer {
@@ -149,13 +173,9 @@ public:
     {
         SSL_set_bio(ssl_.get(), received_, to_send_);  // owns both
         SSL_set_connect_state(ssl_.get());
-        SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        if (is_numeric_address(server)) {
-            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), server.c_str());
-        } else {
-            SSL_set1_host(ssl_.get(), server.c_str());
+        expect(SSL_get0_param(ssl_.get()), server);
+        if (!is_numeric_address(server))
             SSL_set_tlsext_host_name(ssl_.get(), server.c_str());
-        }
     }
 
     asio::awaitable<void> handshake(asio::ip::tcp::socket& socket)
@@ -263,19 +283,41 @@ asio::awaitable<TlsSession> start_tls(Stream& stream, const TlsOptions& options,
                                       Progress& progress)
 {
     progress.enter(Phase::tls);
-    auto server = options.server_name.empty() ? host : options.server_name;
-    if (server.ends_with('.'))
-        server.pop_back();
-    auto layer = std::make_unique<Layer>(context_for(options), server);
+    auto layer = std::make_unique<Layer>(context_for(options), server_of(options, host));
     co_await layer->handshake(stream.socket());
-
-    const auto session = session_of(layer->ssl());
-    const auto expiry = session.earliest_expiry.time_since_epoch();
-    progress.note("certificate_expiry_timestamp_seconds", std::chrono::duration<double>{expiry}.count());
-    if (!options.insecure)
-        judge(layer->ssl(), server);
+    const auto session = judge_tls(layer->ssl(), options, host, progress);
     stream.protect(std::move(layer));
     co_return session;
+}
+
+void set_up_tls(void* context, const TlsOptions& options, const std::string& host)
+{
+    auto* own = static_cast<SSL_CTX*>(context);
+    auto* shared = context_for(options);
+    set_manners(own);
+    if (options.insecure)
+        trust(own, options);
+    else
+        SSL_CTX_set1_cert_store(own, SSL_CTX_get_cert_store(shared));
+    if (auto* certificate = SSL_CTX_get0_certificate(shared)) {
+        STACK_OF(X509)* chain = nullptr;
+        SSL_CTX_get0_chain_certs(shared, &chain);
+        SSL_CTX_use_certificate(own, certificate);
+        SSL_CTX_set1_chain(own, chain);
+        SSL_CTX_use_PrivateKey(own, SSL_CTX_get0_privatekey(shared));
+    }
+    expect(SSL_CTX_get0_param(own), server_of(options, host));
+}
+
+TlsSession judge_tls(void* session, const TlsOptions& options, const std::string& host, Progress& progress)
+{
+    auto* ssl = static_cast<SSL*>(session);
+    const auto facts = session_of(ssl);
+    const auto expiry = facts.earliest_expiry.time_since_epoch();
+    progress.note("certificate_expiry_timestamp_seconds", std::chrono::duration<double>{expiry}.count());
+    if (!options.insecure)
+        judge(ssl, server_of(options, host));
+    return facts;
 }
 
 std::optional<Verdict> expires_within(const TlsSession& session, int days)

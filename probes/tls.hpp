@@ -45,6 +45,12 @@ struct TlsSession {
 asio::awaitable<TlsSession> start_tls(Stream& stream, const TlsOptions& options, const std::string& host,
                                       Progress& progress);
 
+// The same for a library that makes contexts and sessions of its own (libcurl). Both pointers are OpenSSL's:
+// an SSL_CTX that serves one connection only, before its handshake; and the SSL after it, before anything is
+// sent.
+void set_up_tls(void* context, const TlsOptions& options, const std::string& host);
+TlsSession judge_tls(void* session, const TlsOptions& options, const std::string& host, Progress& progress);
+
 // A rejected verdict when the session's certificate is valid for fewer than `days` more, counted from now.
 std::optional<Verdict> expires_within(const TlsSession& session, int days);
 

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keepwell {
@@ -24,6 +26,9 @@ struct HttpHeader {
     std::string value{};
     bool operator==(const HttpHeader&) const = default;
 };
+
+// Names of headers are compared without regard to case.
+bool same_name(std::string_view a, std::string_view b);
 
 // What is asked of which HTTP server, and how much of its answer is wanted.
 struct HttpRequest {
@@ -53,11 +58,10 @@ struct HttpReply {
     double version = 0;  // 1.0, 1.1 or 2
     std::vector<HttpHeader> headers{};
     std::string body{};
-    std::uint64_t body_bytes = 0;  // read, not kept
-    bool body_cut = false;         // there was more than max_body
-    std::string redirect{};        // the absolute URL of a redirect's Location, else empty
-    std::int64_t certificate_expiry =
-        0;  // seconds since 1970 of the first of the server's chain to expire; 0: no TLS
+    std::uint64_t body_bytes = 0;     // read, not kept
+    bool body_cut = false;            // there was more than max_body
+    std::string redirect{};           // the absolute URL of a redirect's Location, else empty
+    std::optional<TlsSession> tls{};  // when it came under TLS
 };
 
 // Sends the request and awaits the answer, whatever its status; redirects are not followed. The name is

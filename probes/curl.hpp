@@ -1,0 +1,21 @@
+#pragma once
+
+#include "probes/transfer.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <chrono>
+#include <optional>
+
+namespace keepwell {
+
+// Where an exchange connects to: an address and port, or the request's unix socket.
+struct Way {
+    std::optional<asio::ip::tcp::endpoint> endpoint{};
+    std::chrono::milliseconds connect_limit{0};  // for the connection and its TLS handshake; 0: none
+};
+
+// One request and its answer over one connection, by libcurl; what transfer() promises, for one address.
+asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progress& progress);
+
+}  // namespace keepwell
