@@ -93,8 +93,7 @@ std::vector<std::string> CommandAction::faults() const
     if (argv.empty() || argv.front().empty())
         found.emplace_back("argv: the program is missing");
     if (argv.size() == 1 && argv.front().find_first_of(" \t\n") != std::string::npos)
-        found.push_back("argv: \"" + argv.front() +
-                        "\" is one word with blanks: write a list such as [systemctl, restart, nginx]");
+        found.emplace_back("argv is one word with blanks: write a list such as [systemctl, restart, nginx]");
     for (const auto& word : argv) {
         if (const auto filled = fill_in(word, {}); !filled)
             found.push_back("argv: " + filled.error());

@@ -241,6 +241,8 @@ LoadedProbe make_probe(std::string_view kind, std::string_view target, std::span
         loaded.probe = read_probe(reader, entry, {});
     if (loaded.probe.name.empty())
         loaded.probe.name = kind;
+    for (auto& problem : loaded.problems)
+        problem.mark = {};  // of a value by itself, which tells nobody anything
     return loaded;
 }
 

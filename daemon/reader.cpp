@@ -1,5 +1,7 @@
 #include "daemon/reader.hpp"
 
+#include "probes/environment.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -174,6 +176,19 @@ bool Reader::read_text(const Node& node, std::string& value, std::string_view ty
     return false;
 }
 
+// A list of texts as one text with commas.
+bool Reader::read_joined(const Node& list, std::string& value)
+{
+    const auto before = complaints_;
+    for (std::size_t i = 0; i < list.children.size(); ++i) {
+        const auto step = enter(i);
+        std::string item;
+        if (read_text(list.children[i], item, "text"))
+            value += (i == 0 ? "" : ",") + item;
+    }
+    return complaints_ == before;
+}
+
 const std::string_view* Reader::read_choice(const Node& node, std::span<const std::string_view> names)
 {
     const auto name = node.is_scalar() ? std::ranges::find(names, node.text) : names.end();
@@ -232,6 +247,8 @@ void Reader::read_row(const Node& node, const Row& row, void* object)
 {
     if (node.broken)
         return;
+    if (row.shape->secret)
+        withhold(node.text);
     if (!row.names_file() || !node.is_scalar() || node.text.empty())
         return row.read(*this, node, object, row.bounds);
     Node path = node;
@@ -269,6 +286,7 @@ void Reader::read_secret_file(const Node& node, const Row& row, void* object)
     Node secret = node;
     secret.quoted = true;
     secret.text = *std::move(contents);
+    withhold(secret.text);
     row.read(*this, secret, object, row.bounds);
 }
 

@@ -12,7 +12,8 @@ namespace keepwell {
 // Reads values of any type that a field table may hold (probes/field.hpp) from the nodes of one file. What is
 // wrong is collected, with its place, and the value stays as it was; nothing is thrown, and no secret is
 // repeated. A lone scalar is a list of one; a scalar or list in place of a table is the table's first row,
-// where that may stand alone; an optional table is also switched on and off by true and false.
+// where that may stand alone; an optional table is also switched on and off by true and false. A list in
+// place of a text value with `static constexpr bool comma_list = true` is joined with commas.
 class Reader {
 public:
     // Relative paths of `*_file` keys are taken from `directory`.
@@ -63,6 +64,7 @@ private:
     bool read_integer(const Node& node, std::int64_t& value, const Bounds& bounds);
     bool read_number(const Node& node, double& value);
     bool read_text(const Node& node, std::string& value, std::string_view type_name);
+    bool read_joined(const Node& list, std::string& value);
     const std::string_view* read_choice(const Node& node, std::span<const std::string_view> names);
     void read_table(const Node& node, const Shape& shape, void* object);
     void read_row(const Node& node, const Row& row, void* object);
@@ -108,7 +110,8 @@ template <TextValue T>
 void Reader::read_text_value(const Node& node, T& value, const Bounds& bounds)
 {
     std::string text;
-    if (!read_text(node, text, T::type_name))
+    const bool joined = requires { T::comma_list; } && node.is_sequence();
+    if (joined ? !read_joined(node, text) : !read_text(node, text, T::type_name))
         return;
     auto parsed = T::parse(text);
     if (!parsed && node.from_variable && !parsed.error().starts_with("expected"))

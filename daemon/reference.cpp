@@ -90,7 +90,9 @@ std::string type_in_words(const Shape& shape, const Bounds& bounds)
         case Form::boolean: return "`true` or `false`";
         case Form::integer:
         case Form::number:
-        case Form::text: return std::string{shape.type_name} + limits(shape, bounds);
+        case Form::text:
+            return std::string{shape.type_name} + limits(shape, bounds) +
+                   (shape.comma_list ? ", or a list" : "");
         case Form::choice: return joined(shape.choices);
         case Form::list:
             return shape.element->is_scalar() ? "list of " + type_in_words(*shape.element, bounds) : "list";

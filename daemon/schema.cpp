@@ -118,7 +118,11 @@ Json text_schema(const Shape& shape)
         return reference_to("duration");
     if (shape.measure == Shape::Measure::bytes)
         return reference_to("size");
-    return any_scalar();
+    if (!shape.comma_list)
+        return any_scalar();
+    auto list = typed("array");
+    list.add("items", any_scalar());
+    return any_of({any_scalar(), std::move(list)});
 }
 
 Json choice_schema(const Shape& shape)

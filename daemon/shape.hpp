@@ -43,6 +43,7 @@ struct Shape {
     std::string_view type_name = "text";
     Measure measure = Measure::plain;
     bool secret = false;
+    bool comma_list = false;  // a text that may be given as a list
     bool switchable = false;  // a table that `true` asks for with its defaults and `false` leaves out
     bool probe = false;       // a table that also has one key that is a kind of probe
     std::span<const std::string_view> choices{};
@@ -141,14 +142,16 @@ Shape make_shape()
     else if constexpr (std::same_as<T, ByteSize>)
         return {.form = Form::text, .type_name = T::type_name, .measure = Shape::Measure::bytes};
     else if constexpr (TextValue<T>)
-        return {.form = Form::text, .type_name = T::type_name};
-    else if constexpr (NamedEnum<T>)
-        return {.form = Form::choice, .type_name = "word", .choices = names_of<T>()};
-    else if constexpr (Described<T>)
-        return {.form = Form::table, .type_name = "mapping", .probe = requires {T::holds_kind;
+        return {.form = Form::text, .type_name = T::type_name, .comma_list = requires {T::comma_list;
+}
+};  // namespace keepwell
+else if constexpr (NamedEnum<T>) return {.form = Form::choice, .type_name = "word", .choices = names_of<T>()};
+else if constexpr (Described<T>) return {
+    .form = Form::table, .type_name = "mapping", .probe = requires {T::holds_kind;
 }
 , .rows = rows_of<T>()
-};  // namespace keepwell
+}
+;  // namespace keepwell
 else if constexpr (is_a<T, std::vector>) return {
     .form = Form::list, .type_name = "list", .element = &shape_of<typename T::value_type>()};
 else if constexpr (is_a<T, std::map>) return {
@@ -188,7 +191,8 @@ std::string number_text(double value);
 // The rows that differ from their defaults: `{address: redis:6379, tls: {insecure: true}}`.
 std::string text_of_rows(std::span<const Row> rows, const void* object);
 
-// A value as it may stand in a configuration; empty when there is nothing to show. A secret is not shown.
+// A value as it may stand in a configuration; empty when there is nothing to show. A secret is not shown, and
+// neither are the values of headers and environment variables, which often are secrets, too.
 template <class T>
 std::string text_of(const T& value)
 {
@@ -216,7 +220,8 @@ std::string text_of(const T& value)
     } else if constexpr (is_a<T, std::map>) {
         std::string text;
         for (const auto& [name, each] : value)
-            text += (text.empty() ? "" : ", ") + name + ": " + text_of(each);
+            text += (text.empty() ? "" : ", ") + name + ": " +
+                    (Described<typename T::mapped_type> ? text_of(each) : "...");
         return value.empty() ? "" : "{" + text + "}";
     } else if constexpr (Described<T>)
         return text_of_rows(rows_of<T>(), &value);

@@ -1,6 +1,7 @@
 #include "daemon/watcher.hpp"
 
 #include "daemon/schedule.hpp"
+#include "probes/heartbeats.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -151,6 +152,7 @@ asio::awaitable<void> Watcher::tick(std::shared_ptr<bool> alive)
         figures_.worst_lateness = std::max(figures_.worst_lateness, late);
         if (late > frozen_after) {
             monitor_->frozen(late, now);
+            heartbeats(loop_).resumed(now);
             dirty_ = true;
             skip_missed(now);
         }
@@ -234,7 +236,7 @@ void Watcher::consult(Clock::time_point now)
     }
     if (settings_.self_check && !self_check_running_ && now >= next_self_check_) {
         next_self_check_ = now + self_check_pause;
-        if (monitor_->stack_state() != State::healthy) {
+        if (monitor_->wants_self_check(now)) {
             self_check_running_ = true;
             spawn(check_self(alive_));
         }

@@ -45,6 +45,8 @@ public:
     // report to it, and probes that did not change keep their due times.
     void replace(std::unique_ptr<Monitor> monitor, Settings settings);
 
+    void change(Settings settings) { settings_ = std::move(settings); }
+
     Monitor& monitor() { return *monitor_; }
     const Monitor& monitor() const { return *monitor_; }
     // To be called after the monitor was changed from outside (maintenance, resume).

@@ -47,7 +47,7 @@ install_packages() {
         } >&2
         return 1
     fi
-    mapfile -t missing < <(missing_packages "$release" "$@")
+    read -r -d '' -a missing <<<"$(missing_packages "$release" "$@")" || true  # there is no delimiter to find
     [ ${#missing[@]} -eq 0 ] && return 0
 
     local as_root=()

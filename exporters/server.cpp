@@ -177,10 +177,19 @@ struct Server::Listeners {
 
     Listeners(asio::io_context& on, Api& to) : loop{on}, api{std::make_shared<Api*>(&to)} {}
 
+    static void begin(asio::io_context& loop, Socket socket, bool trusted, std::shared_ptr<Api*> api,
+                      const std::shared_ptr<std::size_t>& connections)
+    {
+        ++*connections;
+        asio::co_spawn(loop,
+                       converse(Session{Connection{std::move(socket)}, trusted}, std::move(api), connections),
+                       asio::detached);
+    }
+
     template <class Protocol>
-    static asio::awaitable<void> serve(asio::basic_socket_acceptor<Protocol>& acceptor,
-                                       asio::io_context& loop, std::shared_ptr<Api*> api,
-                                       std::shared_ptr<std::size_t> connections)
+    static asio::awaitable<void> accept(asio::basic_socket_acceptor<Protocol>& acceptor,
+                                        asio::io_context& loop, std::shared_ptr<Api*> api,
+                                        std::shared_ptr<std::size_t> connections)
     {
         asio::steady_timer pause{loop};
         for (;;) {
@@ -205,10 +214,7 @@ struct Server::Listeners {
                           (address.is_v6() && address.to_v6().is_v4_mapped() &&
                            asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback());
             }
-            ++*connections;
-            asio::co_spawn(
-                loop, converse(Session{Connection{Socket{std::move(socket)}}, trusted}, api, connections),
-                asio::detached);
+            begin(loop, Socket{std::move(socket)}, trusted, api, connections);
         }
     }
 };
@@ -251,7 +257,7 @@ void Server::listen(const std::string& address)
         throw listen_error(address, error);
     auto& kept = *listeners_->tcp.emplace_back(std::move(acceptor));
     asio::co_spawn(listeners_->loop,
-                   Listeners::serve(kept, listeners_->loop, listeners_->api, listeners_->connections),
+                   Listeners::accept(kept, listeners_->loop, listeners_->api, listeners_->connections),
                    asio::detached);
 }
 
@@ -282,8 +288,14 @@ void Server::listen_unix(const std::string& path)
         throw listen_error(path, error);
     auto& kept = *listeners_->local.emplace_back(path, std::move(acceptor)).second;
     asio::co_spawn(listeners_->loop,
-                   Listeners::serve(kept, listeners_->loop, listeners_->api, listeners_->connections),
+                   Listeners::accept(kept, listeners_->loop, listeners_->api, listeners_->connections),
                    asio::detached);
+}
+
+void Server::serve(Socket connection, bool trusted)
+{
+    Listeners::begin(listeners_->loop, std::move(connection), trusted, listeners_->api,
+                     listeners_->connections);
 }
 
 void Server::stop()

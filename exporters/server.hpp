@@ -2,6 +2,7 @@
 
 #include "exporters/api.hpp"
 
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <memory>
@@ -21,6 +22,8 @@ public:
     void listen(const std::string& address);
     // A stale socket file of a keepwell that is gone is replaced; one that answers is an error.
     void listen_unix(const std::string& path);
+    // Serves one connection that is already there. `trusted`: its peer may change things.
+    void serve(asio::generic::stream_protocol::socket connection, bool trusted);
     void stop();
 
     std::vector<std::string> addresses() const;  // as bound, e.g. "127.0.0.1:5337"

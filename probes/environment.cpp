@@ -13,8 +13,19 @@ namespace {
 // The configuration's secrets are the process's, and so is the environment: one set for all.
 std::set<std::string, std::less<>>& withheld()
 {
-    static std::set<std::string, std::less<>> names;
-    return names;
+    static std::set<std::string, std::less<>> secrets;
+    return secrets;
+}
+
+// Shorter ones occur by chance.
+constexpr std::size_t least_to_equal = 4;
+constexpr std::size_t least_to_contain = 8;
+
+bool tells_secret(std::string_view value)
+{
+    return std::ranges::any_of(withheld(), [&](const std::string& secret) {
+        return value == secret || (secret.size() >= least_to_contain && value.contains(secret));
+    });
 }
 
 // sd_notify(3) and sd_listen_fds(3): these speak to keepwell. A child that inherited them could answer for
@@ -51,7 +62,11 @@ bool holds_secret(std::string_view name, std::string_view value)
            has_credentials(value);
 }
 
-void withhold(std::string name) { withheld().insert(std::move(name)); }
+void withhold(std::string secret)
+{
+    if (secret.size() >= least_to_equal)
+        withheld().insert(std::move(secret));
+}
 
 std::vector<std::string> environment_for_child(const std::map<std::string, std::string>& added)
 {
@@ -60,7 +75,7 @@ std::vector<std::string> environment_for_child(const std::map<std::string, std::
         const std::string_view entry{*each};
         const auto name = entry.substr(0, entry.find('='));
         const auto value = entry.substr(std::min(name.size() + 1, entry.size()));
-        if (name.size() == entry.size() || added.contains(std::string{name}) || withheld().contains(name) ||
+        if (name.size() == entry.size() || added.contains(std::string{name}) || tells_secret(value) ||
             std::ranges::find(for_keepwell_alone, name) != for_keepwell_alone.end() ||
             holds_secret(name, value))
             continue;

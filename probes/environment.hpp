@@ -16,9 +16,9 @@ std::vector<std::string> environment_for_child(const std::map<std::string, std::
 // (`scheme://user:secret@host`)?
 bool holds_secret(std::string_view name, std::string_view value);
 
-// Names one more variable of ours that no child may see, whatever its name looks like: the configuration used
-// it for a secret. Remembered for the life of the process.
-void withhold(std::string name);
+// One more secret of ours: no variable whose value is this, or holds it, is passed on by default, whatever
+// its name looks like. Remembered for the life of the process.
+void withhold(std::string secret);
 
 // `text` with the values of those variables in `added` that hold secrets replaced by `<secret>`: a program
 // may print what it was given.

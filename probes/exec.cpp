@@ -101,9 +101,8 @@ std::vector<std::string> ExecSpec::faults() const
     if (!argv.empty() && argv.front().empty())
         found.emplace_back("argv: the program's name is empty");
     if (argv.size() == 1 && argv.front().find_first_of(" \t\n") != std::string::npos)
-        found.push_back(
-            "argv: \"" + argv.front() +
-            "\" is one word with blanks: write a list such as [nginx, -t], or use `shell` instead");
+        found.emplace_back(
+            "argv is one word with blanks: write a list such as [nginx, -t], or use `shell` instead");
     if (std::ranges::any_of(argv, has_nul) || has_nul(shell) || has_nul(directory))
         found.emplace_back("argv, shell and directory cannot hold a NUL character");
     for (const auto& [name, value] : environment) {

@@ -25,6 +25,9 @@ public:
     // memory.
     void beat(const std::string& name, Clock::time_point at);
 
+    // Has a probe asked for this name, so that beats under it mean something?
+    bool expects(const std::string& name) const { return beats_.contains(name); }
+
     // keepwell stood still until now, and beats may have been lost: everyone gets a whole new limit.
     void resumed(Clock::time_point now);
 

@@ -38,6 +38,8 @@ enum class Reason : std::uint8_t {
     host_blocked,
     role_mismatch,
     primary_down,
+    busy,
+    not_writable,
     query_failed,
     value_mismatch,
     address_mismatch,

@@ -3,7 +3,9 @@
 #include "probes/exec.hpp"
 #include "probes/heartbeat.hpp"
 #include "probes/http.hpp"
+#include "probes/mysql.hpp"
 #include "probes/postgres.hpp"
+#include "probes/redis.hpp"
 #include "probes/tcp.hpp"
 
 #include <concepts>
@@ -24,7 +26,8 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec = std::variant<HttpSpec, TcpSpec, ExecSpec, HeartbeatSpec, PostgresSpec>;
+using ProbeSpec =
+    std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>

@@ -15,6 +15,7 @@ public:
     StatusRanges(int first, int last) : ranges_{{first, last}} {}
 
     static constexpr std::string_view type_name = "statuses";
+    static constexpr bool comma_list = true;  // may also be given as a list
     static std::expected<StatusRanges, std::string> parse(std::string_view text);
     std::string text() const;
 

@@ -114,7 +114,7 @@ private:
         bool well = true;
         for (const auto& [name, outcome, seconds] : check(steady_clock::now() + limit)) {
             well = well && outcome.has_value();
-            json::object entry{{"status", outcome ? "ok" : "failed"}, {"ms", std::round(seconds * 1e4) / 10}};
+            json::object entry{{"status", outcome ? "ok" : "failed"}, {"us", std::llround(seconds * 1e6)}};
             if (!outcome)
                 entry["error"] = outcome.error();
             checks[name] = std::move(entry);

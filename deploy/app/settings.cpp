@@ -57,7 +57,7 @@ public:
     {
         for (const char* name : names) {
             const std::string file_name = fmt::format("{}_FILE", name);
-            const std::string value = text({name});
+            std::string value = text({name});
             const std::string path = text({file_name.c_str()});
             if (!value.empty() && !path.empty())
                 problem("{} and {} are both set; one of them is enough", name, file_name);

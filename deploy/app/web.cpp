@@ -102,23 +102,21 @@ private:
 
 bool Web::listen()
 {
-    const auto bind = [this](const std::string& host) {
-        boost::system::error_code error;
-        const auto address = asio::ip::make_address(host, error);
-        const tcp::endpoint endpoint{address, settings_.port};
-        if (!error)
-            acceptor_.open(endpoint.protocol(), error);
-        if (!error)
-            acceptor_.set_option(tcp::acceptor::reuse_address{true}, error);
-        if (!error && address.is_v6())
-            acceptor_.set_option(asio::ip::v6_only{false}, error);
-        if (!error)
-            acceptor_.bind(endpoint, error);
-        if (!error)
-            acceptor_.listen(asio::socket_base::max_listen_connections, error);
-        if (error)
+    const auto bind = [this](const std::string& host) -> boost::system::error_code {
+        try {
+            const auto address = asio::ip::make_address(host);
+            const tcp::endpoint endpoint{address, settings_.port};
+            acceptor_.open(endpoint.protocol());
+            acceptor_.set_option(tcp::acceptor::reuse_address{true});
+            if (address.is_v6())
+                acceptor_.set_option(asio::ip::v6_only{false});
+            acceptor_.bind(endpoint);
+            acceptor_.listen();
+            return {};
+        } catch (const boost::system::system_error& failure) {
             acceptor_.close();
-        return error;
+            return failure.code();
+        }
     };
     auto error = bind(settings_.host.empty() ? "::" : settings_.host);
     if (error && settings_.host.empty() && error != asio::error::address_in_use)

@@ -78,15 +78,21 @@ TEST_CASE("variables that hold secrets are recognised")
     CHECK(holds_secret(name, value) == secret);
 }
 
-TEST_CASE("what was withheld by name is not passed on, unless it is given")
+TEST_CASE("what holds a secret of ours is not passed on, unless it is given")
 {
-    ::setenv("KEEPWELL_TEST_INNOCENT", "but used as a secret", 1);
+    ::setenv("KEEPWELL_TEST_INNOCENT", "used-as-a-secret", 1);
+    ::setenv("KEEPWELL_TEST_SENTENCE", "host=db pw=used-as-a-secret", 1);
     const auto has = [](const std::vector<std::string>& entries, const std::string& name) {
         return std::ranges::any_of(entries, [&](const auto& entry) { return entry.starts_with(name + "="); });
     };
     CHECK(has(environment_for_child({}), "KEEPWELL_TEST_INNOCENT"));
-    withhold("KEEPWELL_TEST_INNOCENT");
+    CHECK(has(environment_for_child({}), "KEEPWELL_TEST_SENTENCE"));
+    withhold("used-as-a-secret");
+    withhold("");
+    withhold("us");
     CHECK_FALSE(has(environment_for_child({}), "KEEPWELL_TEST_INNOCENT"));
+    CHECK_FALSE(has(environment_for_child({}), "KEEPWELL_TEST_SENTENCE"));
+    CHECK(has(environment_for_child({}), "PATH"));
     CHECK(has(environment_for_child({{"KEEPWELL_TEST_INNOCENT", "given"}}), "KEEPWELL_TEST_INNOCENT"));
 }
 

@@ -29,7 +29,7 @@ async function showHealth() {
     const rows = Object.entries(health.checks).map(([name, check]) => {
       const row = make("li", "");
       const well = check.status === "ok";
-      row.append(make("span", name), make("span", well ? `ok, ${check.ms} ms` : check.error, well ? "good" : "bad"));
+      row.append(make("span", name), make("span", well ? `ok, ${check.us / 1000} ms` : check.error, well ? "good" : "bad"));
       return row;
     });
     element("checks").replaceChildren(...(rows.length ? rows : [make("li", "nothing", "quiet")]));

@@ -1,0 +1,87 @@
+// What can be said of a configuration without running it: check, explain, reference and schema.
+#include "daemon/config.hpp"
+#include "daemon/explain.hpp"
+#include "daemon/main/commands.hpp"
+#include "daemon/reference.hpp"
+#include "daemon/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <iterator>
+
+namespace keepwell {
+
+namespace {
+
+std::string standard_input()
+{
+    std::string text;
+    char bytes[65536];
+    while (const auto count = std::fread(bytes, 1, sizeof bytes, stdin))
+        text.append(bytes, count);
+    return text;
+}
+
+LoadedConfig load(const std::string& file)
+{
+    return file == "-" ? parse_config(standard_input(), "standard input", ".") : load_config(file);
+}
+
+}  // namespace
+
+int check_command(const std::string& file)
+{
+    const auto loaded = load(file);
+    std::fputs(render(loaded.problems).c_str(), stderr);
+    const auto errors = std::ranges::count(loaded.problems, Severity::error, &Problem::severity);
+    const auto warnings = static_cast<std::ptrdiff_t>(loaded.problems.size()) - errors;
+    std::size_t probes = 0;
+    for (const auto& service : loaded.config.stack.services)
+        for (const auto& instance : service.instances)
+            probes += instance.probes.size();
+    if (errors) {
+        fmt::print(stderr, "{}: {} error{}, {} warning{}\n", file, errors, errors == 1 ? "" : "s", warnings,
+                   warnings == 1 ? "" : "s");
+        return exit_usage;
+    }
+    fmt::print("{}: fine; {} service{}, {} probe{}, {} warning{}\n", file,
+               loaded.config.stack.services.size(), loaded.config.stack.services.size() == 1 ? "" : "s",
+               probes, probes == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+    return 0;
+}
+
+int explain_command(const CommandOptions& options)
+{
+    const auto loaded = load(options.file);
+    if (!loaded.ok()) {
+        std::fputs(render(loaded.problems).c_str(), stderr);
+        return exit_usage;
+    }
+    const Stack stack{loaded.config.stack};
+    const auto id = stack.find(options.service);
+    if (!id) {
+        std::string names;
+        for (const auto& row : stack.services())
+            names += (names.empty() ? "" : ", ") + row.spec->name;
+        fmt::print(stderr, "keepwell: no service \"{}\" in {}; there are: {}\n", options.service,
+                   options.file, names);
+        return exit_usage;
+    }
+    std::fputs(explain(stack, *id).c_str(), stdout);
+    return 0;
+}
+
+int reference_command()
+{
+    std::fputs(reference_page().c_str(), stdout);
+    return 0;
+}
+
+int schema_command()
+{
+    std::fputs(json_schema().c_str(), stdout);
+    return 0;
+}
+
+}  // namespace keepwell

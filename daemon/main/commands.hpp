@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+inline constexpr int exit_usage = 100;   // wrong usage or configuration
+inline constexpr int exit_system = 111;  // the system failed us
+
+struct RunOptions {
+    std::string config_file = "keepwell.yaml";
+    bool check_only = false;
+    std::string reload_interval = "10s";
+    std::vector<std::string> listen{};
+    std::string socket = "/run/keepwell/keepwell.sock";
+    std::string state_file{};  // empty: the configuration says, or the usual place
+    std::string log_level = "info";
+    std::string log_format = "logfmt";
+};
+
+struct CommandOptions {
+    std::string file = "keepwell.yaml";
+    std::string kind{};
+    std::vector<std::string> targets{};
+    std::vector<std::string> settings{};
+    std::string timeout = "5s";
+    std::string url{};
+    std::string service{};
+    std::string note{};
+    bool json = false;
+    bool watch = false;
+};
+
+// Each returns the exit code. Errors of the system are thrown as std::exception.
+int run_command(const RunOptions&);
+int check_command(const std::string& file);
+int probe_command(const CommandOptions&);
+int status_command(const CommandOptions&);
+int explain_command(const CommandOptions&);
+int maintenance_command(const CommandOptions&, bool on);
+int reference_command();
+int schema_command();
+
+}  // namespace keepwell

@@ -1,0 +1,346 @@
+#include "daemon/main/daemon.hpp"
+
+#include "daemon/log.hpp"
+#include "daemon/main/notify.hpp"
+#include "daemon/version.hpp"
+#include "exporters/command.hpp"
+#include "probes/deadline.hpp"
+#include "probes/heartbeats.hpp"
+#include "probes/resolver.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+
+namespace keepwell {
+
+namespace {
+
+constexpr auto state_pause = 100ms;  // the state file is written this much after a change at the latest
+constexpr auto names_pause = 5s;     // between two looks at names that are followed
+constexpr auto names_limit = 2s;
+constexpr std::string_view none = "none";
+constexpr std::string_view default_state_file = "/var/lib/keepwell/state.json";
+
+// A target needs a descriptor while it is probed; the usual soft limit of 1024 is for programs that use
+// select(2).
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+double unix_now()
+{
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+asio::awaitable<std::optional<std::vector<std::string>>> look_up(std::string name)
+{
+    std::vector<std::string> texts;
+    try {
+        for (const auto& address : co_await resolve(std::move(name)))
+            texts.push_back(address.to_string());
+    } catch (const std::exception&) {  // its probes tell why
+    }
+    std::ranges::sort(texts);
+    co_return texts;
+}
+
+// Sorted; empty when the name does not resolve in time.
+asio::awaitable<std::vector<std::string>> addresses_of(std::string name)
+{
+    auto found = co_await within(Clock::now() + names_limit, look_up(std::move(name)));
+    co_return found.has_value() && found->has_value() ? std::move(**found) : std::vector<std::string>{};
+}
+
+LogLevel level_of(std::string_view name)
+{
+    return name == "debug"   ? LogLevel::debug
+           : name == "warn"  ? LogLevel::warn
+           : name == "error" ? LogLevel::error
+                             : LogLevel::info;
+}
+
+}  // namespace
+
+Daemon::Daemon(RunOptions options) : options_{std::move(options)}
+{
+    if (options_.listen.empty())
+        options_.listen = {":5337"};
+}
+
+std::optional<std::string> Daemon::content() const
+{
+    std::ifstream file{options_.config_file, std::ios::binary};
+    if (!file)
+        return {};
+    return std::string{std::istreambuf_iterator<char>{file}, {}};
+}
+
+// Reads the configuration; its problems are logged, and an error of it becomes words.
+std::expected<Config, std::string> Daemon::load()
+{
+    loaded_content_ = content().value_or("");
+    auto loaded = load_config(options_.config_file);
+    warnings_ = 0;
+    std::string errors;
+    for (const auto& problem : loaded.problems) {
+        if (problem.severity == Severity::error) {
+            errors += to_string(problem) + "\n";
+            log(LogLevel::error, "configuration error", {{"problem", to_string(problem)}});
+        } else {
+            ++warnings_;
+            log(LogLevel::warn, "configuration warning", {{"problem", to_string(problem)}});
+        }
+    }
+    if (!errors.empty())
+        return std::unexpected(errors);
+    return std::move(loaded.config);
+}
+
+std::unique_ptr<Monitor> Daemon::make_monitor()
+{
+    return std::make_unique<Monitor>(Stack{expanded(config_.stack, addresses_)},
+                                     std::vector<Sink*>{&metrics_, &history_, &keeper_, &webhooks_},
+                                     Clock::now(), std::random_device{}());
+}
+
+Watcher::Settings Daemon::settings()
+{
+    auto check = config_.self_check ? config_.self_check->spec : nullptr;
+    if (!check && server_ && server_->loopback_port())
+        check = std::make_shared<const ProbeSpec>(
+            TcpSpec{.address = {.host = "127.0.0.1", .port = server_->loopback_port()}});
+    return {.self_check = check, .act = [](CommandAction command, ActionContext context) {
+                return act(std::move(command), std::move(context));
+            }};
+}
+
+std::expected<void, std::string> Daemon::reload()
+{
+    auto config = load();
+    reload_ok_ = config.has_value();
+    if (!config) {
+        log(LogLevel::error, "reload failed; the configuration stays as it was",
+            {{"file", options_.config_file}});
+        return std::unexpected(config.error());
+    }
+    config_ = *std::move(config);
+    take_over(make_monitor());
+    webhooks_.configure(config_.webhooks);
+    reload_ok_at_ = unix_now();
+    log(LogLevel::info, "configuration reloaded",
+        {{"file", options_.config_file}, {"services", std::to_string(config_.stack.services.size())}});
+    return {};
+}
+
+// A monitor of a changed stack goes on where the one before was.
+void Daemon::take_over(std::unique_ptr<Monitor> monitor)
+{
+    monitor->adopt(watcher_->monitor(), Clock::now());
+    const auto& fresh = *monitor;
+    watcher_->replace(std::move(monitor), settings());
+    metrics_.attach(fresh);
+    history_.attach(fresh);
+    webhooks_.attach(fresh);
+    keeper_.dirty = true;
+}
+
+void Daemon::listen()
+{
+    server_.emplace(loop_, *api_);
+    for (const auto& address : options_.listen)
+        if (address != none)
+            server_->listen(address);
+    if (options_.socket != none) {
+        const auto directory = std::filesystem::path{options_.socket}.parent_path();
+        if (::access(directory.c_str(), W_OK) == 0)
+            server_->listen_unix(options_.socket);
+        else
+            log(LogLevel::info, "no unix socket: its directory does not exist or is not ours",
+                {{"socket", options_.socket}});
+    }
+    for (const auto& address : server_->addresses())
+        log(LogLevel::info, "listening", {{"address", address}});
+}
+
+// The flag, else the configuration, else the usual place if it is ours.
+void Daemon::choose_state_file()
+{
+    if (options_.state_file.empty())
+        options_.state_file = config_.state_path;
+    if (!options_.state_file.empty())
+        return;
+    const auto directory = std::filesystem::path{default_state_file}.parent_path();
+    options_.state_file = ::access(directory.c_str(), W_OK) == 0 ? default_state_file : none;
+    if (options_.state_file == none)
+        log(LogLevel::info,
+            "restarts and maintenance are forgotten when keepwell ends: give it a --state.file",
+            {{"tried", std::string{default_state_file}}});
+}
+
+void Daemon::remember()
+{
+    keeper_.dirty = false;
+    if (options_.state_file == none)
+        return;
+    const auto text = memory_text(watcher_->monitor(), Clock::now(), std::chrono::system_clock::now());
+    if (text == remembered_)
+        return;
+    if (const auto error = write_memory(options_.state_file, text))
+        log(LogLevel::warn, "the state file cannot be written; restarts are forgotten when keepwell ends",
+            {{"file", options_.state_file}, {"error", *error}});
+    remembered_ = text;
+}
+
+DaemonFigures Daemon::figures()
+{
+    const auto watcher = watcher_->figures();
+    const auto webhooks = webhooks_.figures();
+    return {.reload_ok = reload_ok_,
+            .reload_ok_timestamp_seconds = reload_ok_at_,
+            .loop_lateness_seconds = std::chrono::duration<double>(watcher.worst_lateness).count(),
+            .late_ticks = watcher.late_ticks,
+            .skipped_attempts = watcher.skipped_attempts,
+            .attempts_running = watcher.attempts_running,
+            .webhooks_delivered = webhooks.delivered,
+            .webhooks_failed = webhooks.failed,
+            .webhooks_dropped = webhooks.dropped,
+            .config_warnings = warnings_};
+}
+
+// By content, not by inode or time: editors and bind mounts replace files in ways that notifications miss.
+asio::awaitable<void> Daemon::reload_on_change(Clock::duration interval)
+{
+    asio::steady_timer timer{loop_};
+    for (;;) {
+        timer.expires_after(interval);
+        co_await timer.async_wait(asio::use_awaitable);
+        if (const auto now = content(); now && *now != loaded_content_)
+            (void)reload();
+    }
+}
+
+asio::awaitable<void> Daemon::reload_on_hangup()
+{
+    asio::signal_set hangups{loop_, SIGHUP};
+    for (;;) {
+        co_await hangups.async_wait(asio::use_awaitable);
+        (void)reload();
+    }
+}
+
+// `instances: all`: looks up the names again and again; a name that does not resolve now keeps the addresses
+// it had.
+asio::awaitable<void> Daemon::follow_names()
+{
+    asio::steady_timer timer{loop_};
+    for (;;) {
+        auto found = addresses_;
+        for (const auto& name : names_to_follow(config_.stack)) {
+            const auto answer = co_await addresses_of(name);
+            if (!answer.empty())
+                found[name] = answer;
+        }
+        if (found != addresses_) {
+            addresses_ = std::move(found);
+            take_over(make_monitor());
+            log(LogLevel::info, "instances changed with the addresses of their names");
+        }
+        timer.expires_after(names_pause);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
+asio::awaitable<void> Daemon::end_on_signal()
+{
+    asio::signal_set ends{loop_, SIGTERM, SIGINT};
+    ended_by_ = co_await ends.async_wait(asio::use_awaitable);
+    log(LogLevel::info, "ending", {{"signal", ended_by_ == SIGTERM ? "SIGTERM" : "SIGINT"}});
+    notify_service_manager("STOPPING=1");
+    server_->stop();
+    watcher_->stop();
+    remember();
+    loop_.stop();
+}
+
+asio::awaitable<void> Daemon::keep_state()
+{
+    asio::steady_timer timer{loop_};
+    for (;;) {
+        timer.expires_after(keeper_.dirty ? Clock::duration{state_pause} : Clock::duration{1s});
+        co_await timer.async_wait(asio::use_awaitable);
+        if (keeper_.dirty)
+            remember();
+    }
+}
+
+int Daemon::run()
+{
+    ::mallopt(M_ARENA_MAX, 1);
+    start_log(level_of(options_.log_level),
+              options_.log_format == "json" ? LogFormat::json : LogFormat::logfmt);
+    raise_descriptor_limit();
+    log(LogLevel::info, "keepwell starts",
+        {{"version", std::string{version}}, {"config", options_.config_file}});
+    const auto interval = Duration::parse(options_.reload_interval);
+    if (!interval)
+        throw std::runtime_error{"--config.auto-reload-interval: " + interval.error()};
+    auto config = load();
+    if (!config) {
+        stop_log();
+        return exit_usage;
+    }
+    config_ = *std::move(config);
+    auto monitor = make_monitor();
+    choose_state_file();
+    if (options_.state_file != none)
+        if (const auto warning =
+                recall_file(options_.state_file, *monitor, Clock::now(), std::chrono::system_clock::now()))
+            log(LogLevel::warn, *warning, {{"file", options_.state_file}});
+    metrics_.attach(*monitor);
+    history_.attach(*monitor);
+    webhooks_.attach(*monitor);
+    webhooks_.configure(config_.webhooks);
+    watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
+    api_.emplace(
+        *watcher_, metrics_, history_, [this] { return reload(); },
+        [this](const std::string& service) { heartbeats(loop_).beat(service, Clock::now()); },
+        [this] { return figures(); });
+    listen();
+    watcher_->change(settings());
+    reload_ok_at_ = unix_now();
+    watcher_->start();
+    for (auto coroutine :
+         {&Daemon::reload_on_hangup, &Daemon::end_on_signal, &Daemon::keep_state, &Daemon::follow_names})
+        asio::co_spawn(loop_, (this->*coroutine)(), asio::detached);
+    if (*interval > Duration{})
+        asio::co_spawn(loop_, reload_on_change(interval->value), asio::detached);
+    log(LogLevel::info, "watching",
+        {{"services", std::to_string(config_.stack.services.size())},
+         {"mode", std::string{name_of(config_.stack.mode)}}});
+    notify_service_manager("READY=1");
+    loop_.run();
+    stop_log();
+    return 0;
+}
+
+int run_command(const RunOptions& options) { return Daemon{options}.run(); }
+
+}  // namespace keepwell

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "daemon/config.hpp"
+#include "daemon/expansion.hpp"
+#include "daemon/main/commands.hpp"
+#include "daemon/memory.hpp"
+#include "daemon/watcher.hpp"
+#include "exporters/history.hpp"
+#include "exporters/metrics.hpp"
+#include "exporters/server.hpp"
+#include "exporters/webhook.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <expected>
+#include <optional>
+
+namespace keepwell {
+
+// The running keepwell: wires the rooms together, reloads, remembers, and ends in good order. One loop, one
+// thread.
+class Daemon {
+public:
+    explicit Daemon(RunOptions options);
+
+    // Runs until SIGTERM or SIGINT. Throws std::runtime_error when it cannot start.
+    int run();
+
+private:
+    // Notices what the state file must hold, so that it is written soon after.
+    struct Keeper : Sink {
+        bool dirty = false;
+        void signal_raised(InstanceId, const Signal&, Clock::time_point) override { dirty = true; }
+        void signal_cleared(InstanceId, const Signal&, Clock::time_point) override { dirty = true; }
+        void held(InstanceId, Hold, Hold, const std::string&, Clock::time_point) override { dirty = true; }
+        void service_changed(ServiceId, State, State, Clock::time_point) override { dirty = true; }
+        void action_finished(InstanceId, const ActionOutcome&, Clock::time_point) override { dirty = true; }
+    };
+
+    std::expected<Config, std::string> load();
+    std::expected<void, std::string> reload();
+    void take_over(std::unique_ptr<Monitor> monitor);
+    std::unique_ptr<Monitor> make_monitor();
+    Watcher::Settings settings();
+    void listen();
+    void choose_state_file();
+    void remember();
+    DaemonFigures figures();
+    std::optional<std::string> content() const;  // of the configuration file
+    asio::awaitable<void> reload_on_change(Clock::duration interval);
+    asio::awaitable<void> reload_on_hangup();
+    asio::awaitable<void> follow_names();
+    asio::awaitable<void> end_on_signal();
+    asio::awaitable<void> keep_state();
+
+    RunOptions options_;
+    asio::io_context loop_{1};
+    Metrics metrics_{};
+    History history_{};
+    Keeper keeper_{};
+    Webhooks webhooks_{loop_};
+    std::optional<Watcher> watcher_{};
+    std::optional<Api> api_{};
+    std::optional<Server> server_{};
+    Config config_{};
+    NameAddresses addresses_{};  // of the names that `instances: all` follows
+    std::string loaded_content_{};
+    std::string remembered_{};
+    bool reload_ok_ = true;
+    double reload_ok_at_ = 0;
+    std::size_t warnings_ = 0;
+    int ended_by_ = 0;
+};
+
+}  // namespace keepwell

@@ -1,0 +1,145 @@
+// keepwelld: the daemon, and everything that one asks of it on the command line.
+#include "daemon/main/commands.hpp"
+#include "daemon/version.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+
+using namespace keepwell;
+
+namespace {
+
+constexpr auto examples =
+    "Examples:\n"
+    "  keepwell --config.file=keepwell.yaml           watch the stack that the file describes\n"
+    "  keepwell check keepwell.yaml                   is the file right? all problems at once\n"
+    "  keepwell probe redis 127.0.0.1:6379            one attempt; exit code 0-3 = ok, rejected, "
+    "no_response, not_attempted\n"
+    "  keepwell probe exec -- nginx -t                a program's exit code\n"
+    "  keepwell status --watch                        how is everything?\n"
+    "  keepwell explain api                           when is a hang of api noticed, and what follows?\n"
+    "  keepwell pause api --note='new disk'           maintenance: watched, but left alone\n"
+    "  keepwell resume api                            ends maintenance and quarantine\n"
+    "  keepwell healthcheck api                       exit code 0 when healthy, for a container's health "
+    "check\n"
+    "\n"
+    "Exit codes: 0 fine, 1 no, 100 wrong usage or configuration, 111 the system failed us.";
+
+void add_daemon_options(CLI::App& app, RunOptions& options)
+{
+    app.add_option("--config.file", options.config_file, "configuration file")->capture_default_str();
+    app.add_flag("--config.check", options.check_only, "check the configuration file and exit");
+    app.add_option("--config.auto-reload-interval", options.reload_interval,
+                   "how often to look whether the file's content has changed; 0: never")
+        ->capture_default_str();
+    app.add_option("--web.listen-address", options.listen,
+                   "address to listen on, such as :5337 or 127.0.0.1:5337; may be repeated; `none`: no TCP")
+        ->default_str(":5337");
+    app.add_option("--web.socket", options.socket, "unix socket to listen on; `none`: no socket")
+        ->capture_default_str();
+    app.add_option("--state.file", options.state_file,
+                   "where restarts and maintenance are remembered; `none`: nowhere")
+        ->default_str("state_path of the configuration, else /var/lib/keepwell/state.json");
+    app.add_option("--log.level", options.log_level, "debug, info, warn or error")
+        ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+        ->capture_default_str();
+    app.add_option("--log.format", options.log_format, "logfmt or json")
+        ->check(CLI::IsMember({"logfmt", "json"}))
+        ->capture_default_str();
+}
+
+std::string add_url(CLI::App* command, std::string& url)
+{
+    command->add_option(
+        "--url", url,
+        "where keepwell listens, unix:PATH or http://HOST:PORT (default: $KEEPWELL_URL, else the unix "
+        "socket if there is one, else http://127.0.0.1:5337)");
+    return url;
+}
+
+// Everything that can be asked for; each command's callback leaves what main() is to return.
+void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
+{
+    auto* check =
+        app.add_subcommand("check", "check a configuration file: every problem with line and column");
+    check->add_option("FILE", options.file, "the file, `-` for standard input")->default_str("keepwell.yaml");
+    check->callback([&] { exit_code = check_command(options.file); });
+
+    auto* probe = app.add_subcommand("probe", "make one attempt and say what came of it");
+    probe->add_option("KIND", options.kind, "http, redis, postgres, mysql, tcp, dns, exec ...")->required();
+    probe->add_option("TARGET", options.targets, "URL, host:port, or -- and a program with its arguments");
+    probe
+        ->add_option("-o,--option", options.settings,
+                     "a key of the probe, such as -o role=master or -o tls.insecure=true")
+        ->allow_extra_args(false);
+    probe->add_option("--timeout", options.timeout, "deadline of the attempt")->capture_default_str();
+    probe->add_flag("--json", options.json, "the whole result as JSON");
+    probe->callback([&] { exit_code = probe_command(options); });
+
+    auto* status = app.add_subcommand("status", "how every service is, from the running keepwell");
+    add_url(status, options.url);
+    status->add_flag("--json", options.json, "as JSON");
+    status->add_flag("--watch", options.watch, "again every two seconds, until interrupted");
+    status->callback([&] { exit_code = status_command(options); });
+
+    auto* explain =
+        app.add_subcommand("explain", "a service's timeline: when a failure is noticed, and what follows");
+    explain->add_option("SERVICE", options.service)->required();
+    explain->add_option("--config.file", options.file, "configuration file")->default_str("keepwell.yaml");
+    explain->callback([&] { exit_code = explain_command(options); });
+
+    auto* pause = app.add_subcommand("pause", "put a service into maintenance: watched, but left alone");
+    pause->add_option("SERVICE", options.service)->required();
+    pause->add_option("--note", options.note, "why, for others to read");
+    add_url(pause, options.url);
+    pause->callback([&] { exit_code = maintenance_command(options, true); });
+
+    auto* resume = app.add_subcommand("resume", "end a service's maintenance and quarantine");
+    resume->add_option("SERVICE", options.service)->required();
+    add_url(resume, options.url);
+    resume->callback([&] { exit_code = maintenance_command(options, false); });
+
+    // Answered by the small front program; listed here for --help.
+    app.add_subcommand(
+        "healthcheck",
+        "ask the running keepwell whether SERVICE is healthy; see `keepwell healthcheck --help`");
+    app.add_subcommand("reference", "print the configuration reference (Markdown)")->callback([&] {
+        exit_code = reference_command();
+    });
+    app.add_subcommand("schema", "print the JSON Schema of the configuration, for editors")->callback([&] {
+        exit_code = schema_command();
+    });
+    app.require_subcommand(0, 1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    std::signal(SIGPIPE, SIG_IGN);
+    CLI::App app{
+        "Watches stacks of services, tells Prometheus and people how each one is, and restarts what needs "
+        "it.",
+        "keepwell"};
+    app.footer(examples);
+    app.set_version_flag("--version",
+                         "keepwell " + std::string{version} + " (" + std::string{compiler} + ")");
+    RunOptions run_options;
+    CommandOptions options;
+    int exit_code = -1;
+    try {
+        add_daemon_options(app, run_options);
+        add_commands(app, options, exit_code);
+        app.parse(argc, argv);
+        if (exit_code >= 0)
+            return exit_code;
+        return run_options.check_only ? check_command(run_options.config_file) : run_command(run_options);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : exit_usage;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "keepwell: %s\n", error.what());
+        return exit_system;
+    }
+}

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "daemon/monitor.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+// What became of the events, over all receivers.
+struct WebhookFigures {
+    std::uint64_t delivered = 0;
+    std::uint64_t failed = 0;   // given up on: refused, or every try went wrong
+    std::uint64_t dropped = 0;  // the queue was full; the oldest had to go
+};
+
+// Tells receivers over HTTP of signals and actions: one JSON POST per event, to each receiver in the order of
+// events and one at a time. A failed delivery is tried again with doubling waits, as often as its `retries`
+// say. A receiver that is down costs a bounded queue and nothing else.
+//
+// With a secret each POST is signed: `X-Keepwell-Signature: sha256=HEX` is the HMAC-SHA256 of TIMESTAMP, a
+// dot and the body, where TIMESTAMP is the value of `X-Keepwell-Timestamp` (seconds since 1970, of this try).
+// `X-Keepwell-Delivery` is the same for all tries of an event.
+class Webhooks : public Sink {
+public:
+    explicit Webhooks(asio::io_context& loop);
+    ~Webhooks() override;
+    Webhooks(const Webhooks&) = delete;
+    Webhooks& operator=(const Webhooks&) = delete;
+
+    // Events are named by this monitor's ids from now on. It must live until the next attach.
+    void attach(const Monitor& monitor);
+    // Receivers that were there before keep their queues.
+    void configure(const std::vector<WebhookAction>& receivers);
+    WebhookFigures figures() const { return *figures_; }
+    std::size_t queued() const;  // events that are waiting or on their way
+
+    void signal_raised(InstanceId, const Signal&, Clock::time_point) override;
+    void signal_cleared(InstanceId, const Signal&, Clock::time_point) override;
+    void held(InstanceId, Hold, Hold, const std::string&, Clock::time_point) override;
+    void action_started(InstanceId, const ActionContext&, Clock::time_point) override;
+    void action_finished(InstanceId, const ActionOutcome&, Clock::time_point) override;
+
+    static constexpr std::size_t most_queued = 128;
+
+private:
+    class Receiver;
+    struct Event;
+    Event event(std::string_view kind, InstanceId id, Clock::time_point at) const;
+    void tell(Event event, const std::string& sentence);
+
+    asio::io_context& loop_;
+    const Monitor* monitor_ = nullptr;
+    std::vector<std::shared_ptr<Receiver>> receivers_{};
+    std::shared_ptr<WebhookFigures> figures_ = std::make_shared<WebhookFigures>();
+    std::map<InstanceId, ActionContext> actions_{};  // that are under way
+    std::uint64_t next_ = 1;
+    std::string run_{};  // tells this run's deliveries from those of another
+};
+
+}  // namespace keepwell

@@ -1,0 +1,205 @@
+"""Bad input and bad days of keepwell's own: broken configurations, no descriptors, a full disk, frozen, cut off."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import keepwell
+import servers
+
+GOOD = {"services": {"fine": {"probes": [{"exec": ["true"], **keepwell.FAST}]}}}
+
+
+@pytest.mark.parametrize("text, words", [
+    ("services: [", ["keepwell.yaml:"]),
+    ("services: {a: {probs: []}}", ["probs", "probes"]),
+    ("services: {a: {depends_on: [b], probes: []}}", ["b"]),
+    ("services: {a: {depends_on: [b]}, b: {depends_on: [a]}}", ["a", "b"]),
+    ("services: {a: {probes: [{tcp: nonsense}]}}", ["host:port"]),
+    ("services: {a: {probes: [{tcp: 'x:1', interval: 999999w}]}}", ["interval"]),
+    ("services: {a: {}, a: {}}", ["a"]),
+])
+def test_a_wrong_configuration_starts_nothing_and_says_where(build, tmp_path, text, words):
+    file = tmp_path / "keepwell.yaml"
+    file.write_text(text)
+    for argv in (["check", file], [f"--config.file={file}", "--web.socket=none"]):
+        done = subprocess.run([build / "daemon" / "keepwell", *argv], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 100, done.stdout + done.stderr
+        for word in words:
+            assert word in done.stderr
+
+
+def test_a_missing_configuration_and_wrong_usage_exit_100(build):
+    for argv in (["--config.file=/no/such/file"], ["--no-such-flag"], ["check", "/no/such/file"], ["probe", "nokind", "x"],
+                 ["healthcheck", "--nonsense"]):
+        done = subprocess.run([build / "daemon" / "keepwell", *argv], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 100, (argv, done.stdout, done.stderr)
+        assert done.stderr.strip()
+
+
+def test_reload_keeps_the_old_configuration_when_the_new_one_is_wrong(build):
+    with servers.redis() as redis:
+        config = {"services": {"redis": {"probes": [{"redis": redis.address, **keepwell.FAST}]}, **GOOD["services"]}}
+        with keepwell.running(build, config) as daemon:
+            daemon.wait_state("redis", "healthy")
+            attempts = daemon.metric("keepwell_probe_attempts_total", compose_service="redis", outcome="ok")
+            daemon.write("services: {redis: {probs: 1}}")
+            code, text = daemon.post("/-/reload")
+            assert code == 500 and "probs" in text
+            assert daemon.metric("keepwell_config_last_reload_successful") == 0
+            assert daemon.service("redis")["state"] == "healthy"
+
+            config["services"]["new"] = {"probes": [{"redis": redis.address, **keepwell.FAST}]}
+            del config["services"]["fine"]
+            daemon.write(config)
+            daemon.send(signal.SIGHUP)
+            daemon.wait_state("new", "healthy")
+            assert daemon.metric("keepwell_config_last_reload_successful") == 1
+            assert daemon.service("redis")["state"] == "healthy"
+            assert daemon.metric("keepwell_probe_attempts_total", compose_service="redis", outcome="ok") >= attempts
+            assert daemon.metric("keepwell_service_instances", compose_service="fine") is None
+            assert daemon.request("GET", "/-/reload")[0] == 405
+
+
+def test_changed_content_is_reloaded_by_itself(build):
+    with keepwell.running(build, GOOD, "--config.auto-reload-interval=200ms") as daemon:
+        daemon.write({"services": {**GOOD["services"], "second": GOOD["services"]["fine"]}})
+        servers.wait_until(lambda: daemon.get("/health/second")[0] == 200, 15)
+
+
+def test_a_frozen_keepwell_restarts_nothing_when_it_wakes(build, tmp_path):
+    restarted = tmp_path / "restarted"
+    with servers.redis() as redis, servers.redis() as other:
+        restart = {"mode": "act", "command": {"argv": ["touch", str(restarted)]}}
+        # With a timeout longer than the freeze an attempt would be under way when it begins.
+        config = {"services": {name: {"probes": [{"redis": server.address, **keepwell.FAST, "retries": 1}], "restart": restart}
+                               for name, server in (("redis", redis), ("other", other))}}
+        with keepwell.running(build, config) as daemon:
+            daemon.wait_state("redis", "healthy")
+            daemon.freeze()
+            time.sleep(6)  # the freeze itself is what is tested
+            daemon.thaw()
+            servers.wait_until(lambda: daemon.history("doubt"), 10, "keepwell notices its own freeze")
+            servers.wait_until(lambda: daemon.metric("keepwell_self_doubt") == 0, 10)
+            daemon.wait_state("redis", "healthy")
+            assert not restarted.exists()
+            assert daemon.metric("keepwell_signals_total", compose_service="redis") == 0
+
+
+def test_without_descriptors_nothing_is_blamed_on_the_targets(build, tmp_path):
+    restarted = tmp_path / "restarted"
+    restart = {"mode": "act", "command": {"argv": ["touch", str(restarted)]}}
+    with servers.redis() as redis:
+        services = {f"redis-{i}": {"probes": [{"redis": redis.address, **keepwell.FAST}], "restart": restart} for i in range(3)}
+        with keepwell.running(build, {"services": services}) as daemon:
+            daemon.wait_state("redis-0", "healthy")
+            fds = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (min(fds, 8), 65536))
+            time.sleep(2)  # ten intervals without a single descriptor to be had
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (1024, 65536))
+            servers.wait_until(lambda: daemon.get("/-/healthy")[0] == 200)
+            assert daemon.metric("keepwell_probe_failures_total", reason="resource_exhausted") >= 1
+            daemon.wait_state("redis-0", "healthy")
+            assert not restarted.exists()
+            assert daemon.metric("keepwell_signals_total", compose_service="redis-0") == 0
+
+
+def test_a_full_disk_costs_the_memory_of_restarts_but_not_the_watch(build, tmp_path):
+    state = "/dev/full"
+    closed = servers.free_port()
+    config = {"services": {"broken": {"probes": [{"tcp": f"127.0.0.1:{closed}", **keepwell.FAST, "retries": 1}]}, **GOOD["services"]}}
+    with keepwell.running(build, config, f"--state.file={state}") as daemon:
+        daemon.wait_state("broken", "unhealthy")
+        servers.wait_until(lambda: "state file" in daemon.log(), 10, "a warning about the state file")
+        assert daemon.get("/-/healthy")[0] == 200
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 999}', "\x00" * 100, '{"version":1,"services":{"fine":3}}'])
+def test_a_broken_state_file_is_survived_with_a_warning(build, content):
+    daemon = keepwell.Daemon(build, GOOD)
+    with open(daemon.state_file, "w", encoding="utf-8") as file:
+        file.write(content)
+    with servers.started(daemon):
+        daemon.wait_state("fine", "healthy")
+        assert "level=warn" in daemon.log()
+
+
+@pytest.mark.parametrize("send, status", [
+    (b"NONSENSE\r\n\r\n", 400),
+    (b"GET / HTTP/9.9\r\n\r\n", 400),
+    (b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 431),
+    (b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413),
+    (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    (b"POST /api/v1/resume/fine HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
+])
+def test_bad_requests_get_an_answer_and_hurt_nobody(build, send, status):
+    with keepwell.running(build, GOOD) as daemon:
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
+            client.sendall(send)
+            reply = client.recv(4096)
+            assert reply.startswith(f"HTTP/1.1 {status}".encode()), reply
+        daemon.wait_state("fine", "healthy")
+
+
+def test_silent_and_slow_clients_do_not_keep_others_out(build):
+    with keepwell.running(build, GOOD) as daemon:
+        silent = [socket.create_connection(("127.0.0.1", daemon.port), timeout=10) for _ in range(300)]
+        for client in silent[:100]:
+            client.sendall(b"GET /metrics HTT")
+        daemon.wait_state("fine", "healthy")
+        assert daemon.get("/metrics")[0] == 200
+        for client in silent:
+            client.close()
+
+
+def test_secrets_appear_nowhere(build):
+    with servers.redis("--requirepass", "hunter2-secret") as redis:
+        config = {"services": {"redis": {"probes": [{"redis": {"address": redis.address, "password": "hunter2-wrong"}, **keepwell.FAST}]},
+                               **GOOD["services"]}}
+        with keepwell.running(build, config, "--log.level=debug") as daemon:
+            daemon.wait_state("redis", "unhealthy")
+            assert daemon.instance("redis")["probes"][0]["last_attempt"]["reason"] == "authentication_failed"
+            shown = daemon.log() + daemon.metrics() + daemon.get("/api/v1/status")[1] + daemon.get("/api/v1/signals")[1]
+            shown += open(f"/proc/{daemon.pid}/cmdline", encoding="utf-8").read()
+            assert "hunter2" not in shown
+
+
+def test_it_ends_in_good_order_and_leaves_no_socket(build):
+    with keepwell.running(build, GOOD) as daemon:
+        daemon.wait_state("fine", "healthy")
+        assert os.path.exists(daemon.socket)
+        assert daemon.stop() == 0
+        assert not os.path.exists(daemon.socket)
+
+
+def test_two_daemons_do_not_share_a_port_or_a_socket(build):
+    with keepwell.running(build, GOOD) as daemon:
+        done = subprocess.run([str(word) for word in daemon.argv], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 111 and "cannot listen" in done.stderr
+
+
+def test_memory_does_not_grow_while_everything_fails(build):
+    closed = servers.free_port()
+    services = {f"s{i}": {"probes": [{"tcp": f"127.0.0.1:{closed}", "interval": "10ms", "timeout": "100ms"}]} for i in range(20)}
+
+    def resident(pid):
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * 4096
+
+    def attempts(daemon):
+        return sum(float(line.rsplit(" ", 1)[1]) for line in daemon.metrics().splitlines()
+                   if line.startswith("keepwell_probe_attempts_total{"))
+
+    with keepwell.running(build, {"services": services}, env={"ASAN_OPTIONS": "quarantine_size_mb=1"}) as daemon:
+        servers.wait_until(lambda: attempts(daemon) > 5_000, 30)
+        before = resident(daemon.pid)
+        servers.wait_until(lambda: attempts(daemon) > 15_000, 60)
+        assert resident(daemon.pid) < before * 1.25 + (4 << 20), json.dumps({"before": before, "after": resident(daemon.pid)})

@@ -1,0 +1,148 @@
+#include "tests/catch.hpp"
+#include "tests/unit/stacks.hpp"
+
+#include "exporters/api.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+using namespace keepwell;
+using namespace keepwell::test;
+
+namespace {
+
+// An API over a stack of two services that nobody probes, with everything it could call counted.
+struct Bench {
+    asio::io_context loop{};
+    Metrics metrics{};
+    History history{};
+    Watcher watcher;
+    std::vector<std::string> beats{};
+    int reloads = 0;
+    std::string reload_error{};
+    Api api;
+
+    Bench()
+        : watcher{loop, monitor(), {}},
+          api{watcher,
+              metrics,
+              history,
+              [this]() -> std::expected<void, std::string> {
+                  ++reloads;
+                  if (!reload_error.empty())
+                      return std::unexpected(reload_error);
+                  return {};
+              },
+              [this](const std::string& service) { beats.push_back(service); },
+              [] { return DaemonFigures{}; }}
+    {
+        metrics.attach(watcher.monitor());
+        history.attach(watcher.monitor());
+    }
+    std::unique_ptr<Monitor> monitor()
+    {
+        StackSpec spec;
+        spec.services = {service("db"), service("api", {{.service = "db"}})};
+        return std::make_unique<Monitor>(Stack{spec}, std::vector<Sink*>{&metrics, &history}, Clock::now(),
+                                         1);
+    }
+    ApiResponse ask(std::string method, std::string path, bool trusted = true)
+    {
+        ApiRequest request;
+        request.method = std::move(method);
+        request.path = std::move(path);
+        request.trusted = trusted;
+        request.host = "localhost:5337";
+        return api.answer(request);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("api: every path answers with its status")
+{
+    Bench bench;
+    auto [method, path, status] = GENERATE(table<std::string, std::string, int>({
+        {"GET", "/", 200},
+        {"GET", "/-/healthy", 200},
+        {"HEAD", "/-/healthy", 200},
+        {"GET", "/-/ready", 503},  // nothing has been attempted yet
+        {"GET", "/health", 503},
+        {"GET", "/health/db", 503},
+        {"GET", "/health/nobody", 404},
+        {"GET", "/health/", 404},
+        {"GET", "/health/db/x", 404},
+        {"GET", "/api/v1/status", 200},
+        {"GET", "/api/v1/services/db", 200},
+        {"GET", "/api/v1/services/nobody", 404},
+        {"GET", "/api/v1/signals", 200},
+        {"DELETE", "/api/v1/status", 405},
+        {"GET", "/-/reload", 405},
+        {"POST", "/-/reload", 200},
+        {"PUT", "/-/reload", 200},
+        {"POST", "/api/v1/heartbeat/db", 204},
+        {"POST", "/api/v1/heartbeat/nobody", 404},
+        {"POST", "/api/v1/maintenance/db", 200},
+        {"POST", "/api/v1/maintenance/nobody", 404},
+        {"POST", "/api/v1/resume/db", 200},
+        {"GET", "/nothing", 404},
+    }));
+    CAPTURE(method, path);
+    CHECK(bench.ask(method, path).status == status);
+}
+
+TEST_CASE("api: from elsewhere one may read and report in, and nothing else")
+{
+    Bench bench;
+    CHECK(bench.ask("GET", "/api/v1/status", false).status == 200);
+    CHECK(bench.ask("POST", "/api/v1/heartbeat/db", false).status == 204);
+    CHECK(bench.beats == std::vector<std::string>{"db"});
+    for (const auto* path : {"/-/reload", "/api/v1/maintenance/db", "/api/v1/resume/db"})
+        CHECK(bench.ask("POST", path, false).status == 403);
+    CHECK(bench.reloads == 0);
+    CHECK(bench.watcher.monitor().service(0).maintenance == false);
+}
+
+TEST_CASE("api: another site's page cannot press our buttons")
+{
+    Bench bench;
+    ApiRequest request{.method = "POST",
+                       .path = "/-/reload",
+                       .origin = "http://evil.example",
+                       .host = "localhost:5337",
+                       .trusted = true};
+    CHECK(bench.api.answer(request).status == 403);
+    request.origin = "http://localhost:5337";
+    CHECK(bench.api.answer(request).status == 200);
+}
+
+TEST_CASE("api: maintenance is set with a note, shown, and ended by resume")
+{
+    Bench bench;
+    ApiRequest request{
+        .method = "POST", .path = "/api/v1/maintenance/db", .query = {{"note", "new disk"}}, .trusted = true};
+    CHECK(bench.api.answer(request).body.find("new disk") != std::string::npos);
+    CHECK(bench.ask("GET", "/health/db").status == 200);
+    CHECK(bench.ask("GET", "/health/db").body == "maintenance\n");
+    bench.ask("POST", "/api/v1/resume/db");
+    CHECK(bench.ask("GET", "/health/db").status == 503);
+}
+
+TEST_CASE("api: a refused reload says why")
+{
+    Bench bench;
+    bench.reload_error = "keepwell.yaml:3:1: unknown key";
+    const auto answer = bench.ask("POST", "/-/reload");
+    CHECK(answer.status == 500);
+    CHECK(answer.body.find("keepwell.yaml:3:1") != std::string::npos);
+}
+
+TEST_CASE("api: request targets are decoded, malformed ones refused")
+{
+    CHECK(split_target("/a%20b?x=1&y=a+b%26")->first == "/a b");
+    CHECK(split_target("/a?x=1&y=a+b%26&z")->second ==
+          std::map<std::string, std::string>{{"x", "1"}, {"y", "a b&"}, {"z", ""}});
+    for (const auto* target : {"", "a", "*", "http://x/", "/%", "/%2", "/%zz", "/%00", "/?a=%g0"}) {
+        CAPTURE(target);
+        CHECK_FALSE(split_target(target));
+    }
+}

@@ -1,0 +1,142 @@
+#include "tests/catch.hpp"
+#include "tests/unit/stacks.hpp"
+
+#include "exporters/exposition.hpp"
+#include "exporters/metrics.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+
+using namespace keepwell;
+using namespace keepwell::test;
+
+namespace {
+
+// What differs from run to run or build to build becomes 0, so that the rest can be compared to the letter.
+std::string without_variables(const std::string& page)
+{
+    static const std::regex variable{
+        "^((process_|keepwell_build_info|[a-z_]+_timestamp_seconds)[^\\n]*) [^ \\n]+$",
+        std::regex::multiline | std::regex::ECMAScript};
+    static const std::regex compiler{"compiler=\"[^\"]*\""};
+    static const std::regex version_label{"version=\"[^\"]*\""};
+    std::string lines;
+    std::size_t begin = 0;
+    while (begin < page.size()) {
+        const auto end = page.find('\n', begin);
+        auto line = page.substr(begin, end - begin);
+        if (!line.starts_with('#'))
+            line = std::regex_replace(line, variable, "$1 0");
+        lines += std::regex_replace(std::regex_replace(line, compiler, "compiler=\"x\""), version_label,
+                                    "version=\"x\"") +
+                 "\n";
+        begin = end + 1;
+    }
+    return lines;
+}
+
+std::string golden_path() { return std::string{KEEPWELL_SOURCE_DIR} + "/tests/golden/metrics.txt"; }
+
+// A small stack in which something of everything has happened.
+std::string everything()
+{
+    Metrics metrics;
+    StackSpec spec;
+    spec.project = "shop \"1\"\n";
+    spec.services = {service("db"),
+                     service("api", {{.service = "db"}}, {tcp_probe(), tcp_probe("ready", Role::readiness)})};
+    const auto start = Clock::time_point{100s};
+    Monitor monitor{Stack{spec}, {&metrics}, start, 1};
+    metrics.attach(monitor);
+    auto now = start;
+    for (int i = 0; i < 4; ++i) {
+        now += 10s;
+        monitor.observe(
+            0, result(Outcome::no_response, Reason::connection_refused, now - 3ms, "connection refused"),
+            now);
+        auto answer = result(Outcome::ok, Reason::none, now - 3ms);
+        answer.facts = {{"http_status_code", 200}, {"certificate_expiry_timestamp_seconds", 1.8e9}};
+        answer.phase_took[static_cast<std::size_t>(Phase::connect)] = 1ms;
+        monitor.observe(1, answer, now);
+        monitor.observe(2, result(Outcome::rejected, Reason::status_mismatch, now - 3ms), now);
+        monitor.self_checked(result(Outcome::ok, Reason::none, now), now);
+        monitor.advance(now);
+    }
+    metrics.action_finished(0, {.result = ActionResult::failed, .took = 2s}, now);
+    return metrics.page({.reload_ok_timestamp_seconds = 1, .webhooks_delivered = 3});
+}
+
+}  // namespace
+
+TEST_CASE("metrics: the whole page is as it is in the golden file")
+{
+    const auto page = without_variables(everything());
+    if (std::getenv("WRITE_GOLDEN"))
+        std::ofstream{golden_path()} << page;
+    std::ifstream file{golden_path()};
+    const std::string golden{std::istreambuf_iterator<char>{file}, {}};
+    CHECK(page == golden);
+}
+
+TEST_CASE("metrics: labels are escaped, and numbers are written as Prometheus reads them")
+{
+    CHECK(label("a", "x\\\"\n\xff") == "a=\"x\\\\\\\"\\n\xef\xbf\xbd\"");
+    std::string out;
+    Exposition exposition{out};
+    exposition.family("f", "gauge", "Help.");
+    exposition.sample({}, 1e18);
+    exposition.sample("a=\"b\"", 0.1);
+    exposition.sample("_bucket", "a=\"b\"", "le=\"+Inf\"", std::numeric_limits<double>::infinity());
+    CHECK(out ==
+          "# HELP f Help.\n# TYPE f gauge\nf 1e+18\nf{a=\"b\"} 0.1\nf_bucket{a=\"b\",le=\"+Inf\"} +Inf\n");
+}
+
+TEST_CASE("metrics: series of removed services disappear, the others count on")
+{
+    Metrics metrics;
+    StackSpec spec;
+    spec.services = {service("kept"), service("removed")};
+    Monitor before{Stack{spec}, {&metrics}, Clock::time_point{}, 1};
+    metrics.attach(before);
+    before.observe(0, result(Outcome::ok), Clock::time_point{2s});
+    before.observe(1, result(Outcome::ok), Clock::time_point{2s});
+
+    spec.services = {service("added"), service("kept")};
+    Monitor after{Stack{spec}, {&metrics}, Clock::time_point{3s}, 1};
+    metrics.attach(after);
+    const auto page = metrics.page({});
+    CHECK(page.find("compose_service=\"removed\"") == page.npos);
+    const auto count = [&](std::string_view of, std::string_view value) {
+        return page.find("keepwell_probe_attempts_total{compose_project=\"default\",compose_service=\"" +
+                         std::string{of} + "\",container=\"" + std::string{of} +
+                         "\",probe=\"port\",kind=\"tcp\",outcome=\"ok\"} " + std::string{value} + "\n") !=
+               page.npos;
+    };
+    CHECK(count("kept", "1"));
+    CHECK(count("added", "0"));
+}
+
+TEST_CASE("metrics: a large page comes in slices that add up to the whole")
+{
+    Metrics metrics;
+    StackSpec spec;
+    for (int i = 0; i < 2000; ++i)
+        spec.services.push_back(service("s" + std::to_string(i)));
+    Monitor monitor{Stack{spec}, {&metrics}, Clock::time_point{}, 1};
+    metrics.attach(monitor);
+    std::string sliced;
+    Metrics::Cursor cursor;
+    int slices = 1;
+    std::size_t largest = 0;
+    for (;; ++slices) {
+        const auto before = sliced.size();
+        const bool more = metrics.write(sliced, cursor, {});
+        largest = std::max(largest, sliced.size() - before);
+        if (!more)
+            break;
+    }
+    CHECK(slices > 10);
+    CHECK(largest < 200'000);
+    CHECK(without_variables(sliced) == without_variables(metrics.page({})));
+}
