@@ -122,6 +122,7 @@ Result<Connection> PostgresUsers::connect() const
         if (wanted == PGRES_POLLING_FAILED)
             break;
     }
+    PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);  // "already exists, skipping"
     if (PQstatus(connection.get()) != CONNECTION_OK)
         return std::unexpected(one_line(PQerrorMessage(connection.get())));
     if (PQsendQuery(connection.get(), create_table) == 0)
