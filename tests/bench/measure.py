@@ -193,11 +193,11 @@ class Bench:
     # The daemon.
 
     def keepwell(self, services):
-        if not (self.daemon and self.daemon.exists()):
+        if not self.daemon.exists():
             raise RuntimeError("keepwelld is not built")
         config = self.file("keepwell.yaml", json.dumps({"project": "bench", "mode": "observe", "services": services}))
         process = Process([self.daemon, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{KEEPWELL_PORT}",
-                           "--log.level=error"], PROBER_CORE, self.directory)
+                           f"--web.socket={self.directory}/keepwell.sock", "--state.file=none", "--log.level=error"], PROBER_CORE, self.directory)
         wait_for_port(KEEPWELL_PORT, process=process)
         return process
 
@@ -288,7 +288,7 @@ class Bench:
     def healthcheck(self):
         self.start_server("http")
         with self.keepwell({"web": {"probes": [{"http": f"http://127.0.0.1:{NGINX}/"}]}}):
-            url = f"http://127.0.0.1:{KEEPWELL_PORT}"
+            url = f"unix:{self.directory}/keepwell.sock"
             deadline = time.monotonic() + 10
             while subprocess.run([self.command, "healthcheck", "web", "--url", url], stderr=subprocess.DEVNULL).returncode:
                 if time.monotonic() > deadline:
