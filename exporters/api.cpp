@@ -107,7 +107,8 @@ ApiResponse Api::answer(const ApiRequest& request)
         return post(request);
     }
     auto response = get(request.path);
-    if (response.status != 404 && !is_get) {
+    const bool there = response.status != 404 || request.path == "/metrics";  // which the server answers
+    if (there && !is_get) {
         response = error(405, "use GET");
         response.allow = "GET, HEAD";
     }

@@ -310,13 +310,13 @@ int Daemon::run()
     config_ = *std::move(config);
     auto monitor = make_monitor();
     choose_state_file();
+    metrics_.attach(*monitor);
+    history_.attach(*monitor);
+    webhooks_.attach(*monitor);
     if (options_.state_file != none)
         if (const auto warning =
                 recall_file(options_.state_file, *monitor, Clock::now(), std::chrono::system_clock::now()))
             log(LogLevel::warn, *warning, {{"file", options_.state_file}});
-    metrics_.attach(*monitor);
-    history_.attach(*monitor);
-    webhooks_.attach(*monitor);
     webhooks_.configure(config_.webhooks);
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
     api_.emplace(

@@ -29,6 +29,8 @@ constexpr auto examples =
 
 void add_daemon_options(CLI::App& app, RunOptions& options)
 {
+    app.option_defaults()->take_last();  // a later one on the command line wins
+
     app.add_option("--config.file", options.config_file, "configuration file")->capture_default_str();
     app.add_flag("--config.check", options.check_only, "check the configuration file and exit");
     app.add_option("--config.auto-reload-interval", options.reload_interval,
@@ -36,6 +38,7 @@ void add_daemon_options(CLI::App& app, RunOptions& options)
         ->capture_default_str();
     app.add_option("--web.listen-address", options.listen,
                    "address to listen on, such as :5337 or 127.0.0.1:5337; may be repeated; `none`: no TCP")
+        ->take_all()
         ->default_str(":5337");
     app.add_option("--web.socket", options.socket, "unix socket to listen on; `none`: no socket")
         ->capture_default_str();
@@ -48,6 +51,7 @@ void add_daemon_options(CLI::App& app, RunOptions& options)
     app.add_option("--log.format", options.log_format, "logfmt or json")
         ->check(CLI::IsMember({"logfmt", "json"}))
         ->capture_default_str();
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);  // not for what follows
 }
 
 std::string add_url(CLI::App* command, std::string& url)

@@ -100,9 +100,11 @@ def test_without_descriptors_nothing_is_blamed_on_the_targets(build, tmp_path):
         with keepwell.running(build, {"services": services}) as daemon:
             daemon.wait_state("redis-0", "healthy")
             fds = len(os.listdir(f"/proc/{daemon.pid}/fd"))
-            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (min(fds, 8), 65536))
+            limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (min(fds, 8), limits[1]))
             time.sleep(2)  # ten intervals without a single descriptor to be had
-            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (1024, 65536))
+            resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+            assert daemon.running(), daemon.log()
             servers.wait_until(lambda: daemon.get("/-/healthy")[0] == 200)
             assert daemon.metric("keepwell_probe_failures_total", reason="resource_exhausted") >= 1
             daemon.wait_state("redis-0", "healthy")

@@ -65,7 +65,7 @@ def test_a_heartbeat_by_post_keeps_a_service_healthy_and_its_absence_is_late(bui
 def test_several_instances_are_told_apart(build):
     with servers.redis() as one, servers.redis() as two:
         config = {"services": {"cache": {"instances": {"one": one.address, "two": two.address},
-                                         "probes": [{"redis": "{instance}", **keepwell.FAST}]}}}
+                                         "probes": [{"redis": "{address}", **keepwell.FAST}]}}}
         with keepwell.running(build, config) as daemon:
             daemon.wait_state("cache", "healthy")
             two.kill()

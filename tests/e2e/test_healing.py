@@ -120,7 +120,7 @@ def test_a_restart_edge_restarts_the_dependant_after_its_root(build, tmp_path, r
         daemon.wait_state("client", "healthy")
         kinds = [(each["kind"], each["service"]) for each in daemon.history()]
         assert kinds.index(("action_finished", "gateway")) < kinds.index(("action_started", "client"))
-        assert daemon.metric("keepwell_actions_total", compose_service="client", result="ok") == 1
+        servers.wait_until(lambda: daemon.metric("keepwell_actions_total", compose_service="client", result="ok") == 1)
 
 
 def test_a_failing_gate_forbids_the_restart_and_says_why(build, tmp_path, request):
