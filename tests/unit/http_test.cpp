@@ -3,6 +3,7 @@
 
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <functional>
@@ -540,6 +541,28 @@ TEST_CASE("http: a kept connection that the server has closed is no failure")
     for (int i = 0; i < 3; ++i)
         CHECK(run_now(loop, spec).outcome == Outcome::ok);
     CHECK(server.connections() == 3);
+}
+
+TEST_CASE("http: without file descriptors left nothing is said about the target")
+{
+    asio::io_context loop;
+    ScriptedServer server{loop, {reply(good)}};
+    const auto spec = at(server.address());
+    CHECK(run_now(loop, spec).outcome == Outcome::ok);
+    // UBSan needs descriptors too, when it meets a type with virtual functions for the first time: so it does
+    // here.
+    CHECK(verdict_of({EMFILE, boost::system::system_category()}).reason == Reason::resource_exhausted);
+    CHECK(run_now(loop, at({.host = "127.0.0.1", .port = 1})).reason == Reason::connection_refused);
+
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    const auto result = run_now(loop, spec);
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(result.outcome == Outcome::not_attempted);
+    CHECK(to_string(result.reason) == "resource_exhausted");
+    CHECK(run_now(loop, spec).outcome == Outcome::ok);
 }
 
 TEST_CASE("http: many at once, half of them hanging, and a loop that ends in the middle")
