@@ -90,7 +90,7 @@ def test_a_dependant_is_held_while_its_root_is_down_and_never_restarted(build, t
         stack.start(name)
     api = stack.service("api", depends_on=["db"])
     api["probes"][0]["redis"] = f"127.0.0.1:{stack.ports['db']}"  # api answers only as long as db does
-    with keepwell.running(build, {"services": {"db": stack.service("db", restart={"for": "2s"}), "api": api}}) as daemon:
+    with keepwell.running(build, {"services": {"db": stack.service("db", restart={"for": "5s"}), "api": api}}) as daemon:
         daemon.wait_state("api", "healthy")
         before = stack.pid("api")
         os.kill(stack.pid("db"), 9)
