@@ -18,17 +18,18 @@ begin a file with `# yaml-language-server: $schema=...` and the path to it.
 ```yaml
 # keepwell.yaml
 project: shop
+defaults: {interval: 10s, timeout: 3s, retries: 3}
 services:
   redis:
     probes:
-      - tcp: ${REDIS_HOST:-127.0.0.1}:6379
+      - redis: {address: "${REDIS_HOST:-127.0.0.1}:6379", password_file: /run/secrets/redis}
+    restart: {mode: act, command: [docker, restart, redis]}
   api:
     depends_on: [redis]
     instances: {one: 10.0.0.1, two: 10.0.0.2}
     probes:
-      - tcp: "{address}:8000"
+      - http: http://{address}:8000/health
         interval: 5s
-        timeout: 2s
       - tcp: "{address}:9000"
         name: admin
         role: readiness

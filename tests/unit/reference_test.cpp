@@ -70,7 +70,7 @@ std::vector<Example> examples()
             const auto name = entry.path().filename().string();
             if (name.ends_with(".md"))
                 add_blocks(entry.path(), found);
-            else if (name.starts_with("keepwell") && (name.ends_with(".yaml") || name.ends_with(".yml")))
+            else if (name == "keepwell.yaml" || name == "quickstart.yaml")
                 found.push_back({entry.path().string(), contents(entry.path())});
         }
     }
