@@ -64,8 +64,7 @@ struct ServiceKeys : Timing {
     {
         return std::tuple_cat(
             std::tuple{
-                optional("probes", &ServiceKeys::probes,
-                         "how its instances are asked"),
+                optional("probes", &ServiceKeys::probes, "how its instances are asked"),
                 optional("instances", &ServiceKeys::instances,
                          "its running copies: a list of addresses, a mapping from names to addresses, or "
                          "`all` for "

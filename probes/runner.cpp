@@ -11,10 +11,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// An attempt that ended this much after its deadline was not slow: we were not running (SIGSTOP, suspend, swap).
+// An attempt that ended this much after its deadline was not slow: we were not running (SIGSTOP, suspend,
+// swap).
 constexpr Clock::duration frozen_after = 1s;
 
-// The one place where an exception becomes a verdict. Silence and nonsense are the target's faults, the rest ours.
+// The one place where an exception becomes a verdict. Silence and nonsense are the target's faults, the rest
+// ours.
 asio::awaitable<Verdict> attempt(SharedSpec spec, std::shared_ptr<Progress> progress)
 {
     try {
@@ -43,12 +45,12 @@ Verdict verdict_of(const boost::system::error_code& error)
         return no_response(Reason::connection_reset, "connection reset by peer");
     if (error == errc::timed_out)
         return no_response(Reason::timeout, "connection timed out");
-    if (error == errc::host_unreachable || error == errc::network_unreachable || error == errc::network_down ||
-        error == errc::address_family_not_supported)
+    if (error == errc::host_unreachable || error == errc::network_unreachable ||
+        error == errc::network_down || error == errc::address_family_not_supported)
         return no_response(Reason::unreachable, error.message());
     if (error == errc::too_many_files_open || error == errc::too_many_files_open_in_system ||
-        error == errc::not_enough_memory || error == errc::no_buffer_space || error == errc::address_not_available ||
-        error == errc::address_in_use)
+        error == errc::not_enough_memory || error == errc::no_buffer_space ||
+        error == errc::address_not_available || error == errc::address_in_use)
         return not_attempted(Reason::resource_exhausted, error.message());
     if (error == errc::permission_denied || error == errc::operation_not_permitted)
         return not_attempted(Reason::permission_denied, error.message());

@@ -14,9 +14,10 @@
 
 namespace keepwell {
 
-// A kind of probe: a comparable value with described fields, and one coroutine. Both arguments outlive the attempt,
-// even one that is cancelled at its deadline. The first field is the one that a bare value sets (`tcp: db:5432`).
-// An optional member `std::vector<std::string> faults() const` says what no single field can know.
+// A kind of probe: a comparable value with described fields, and one coroutine. Both arguments outlive the
+// attempt, even one that is cancelled at its deadline. The first field is the one that a bare value sets
+// (`tcp: db:5432`). An optional member `std::vector<std::string> faults() const` says what no single field
+// can know.
 template <class Spec>
 concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec, Progress& progress) {
     { Spec::kind } -> std::convertible_to<std::string_view>;

@@ -30,12 +30,12 @@ LIBRARIES = {
     "CLI/": ["daemon/main/main.cpp"],
     "crypt.h": [],
     "curl/": ["probes/curl.cpp", "probes/curl_handle.cpp"],
-    "hiredis/": ["probes/redis.cpp", "deploy/app/redis.cpp"],
+    "hiredis/": ["probes/redis_reply.cpp", "deploy/app/redis.cpp"],
     "httplib.h": ["deploy/app/http.cpp"],
     "libpq-fe.h": ["probes/postgres.cpp", "deploy/app/postgres.cpp"],
     "mysql.h": ["deploy/app/mysql.cpp"],
     "mysqld_error.h": ["deploy/app/mysql.cpp"],
-    "openssl/": ["probes/digest.cpp", "probes/tls.cpp"],
+    "openssl/": ["exporters/hmac.cpp", "probes/digest.cpp", "probes/tls.cpp"],
     "prometheus/": ["deploy/app/metrics.cpp"],
     "re2/": ["probes/pattern.cpp"],
     "spdlog/": ["daemon/log.cpp"],
@@ -79,7 +79,7 @@ def is_standard(name):
     if "/" not in name and "." not in name:
         return True
     posix = ("arpa/", "asm/", "linux/", "net/", "netinet/", "sys/")
-    known = {"dirent.h", "dlfcn.h", "fcntl.h", "grp.h", "ifaddrs.h", "netdb.h", "poll.h", "pthread.h", "pwd.h",
+    known = {"dirent.h", "dlfcn.h", "fcntl.h", "grp.h", "ifaddrs.h", "malloc.h", "netdb.h", "poll.h", "pthread.h", "pwd.h",
              "sched.h", "signal.h", "spawn.h", "syslog.h", "termios.h", "unistd.h"}
     return name.startswith(posix) or name in known
 

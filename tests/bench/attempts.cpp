@@ -1,5 +1,5 @@
-// What does one attempt of keepwell cost? Attempts of one probe, through the same run() as the daemon's, as fast as
-// they end.
+// What does one attempt of keepwell cost? Attempts of one probe, through the same run() as the daemon's, as
+// fast as they end.
 //
 //   --kind=redis --target=127.0.0.1:16379 [--settings=key=value;key=value]   as `keepwell probe` takes them
 //   --count=10000 attempts to measure   --in-flight=32 at a time

@@ -197,7 +197,8 @@ class Bench:
             raise RuntimeError("keepwelld is not built")
         config = self.file("keepwell.yaml", json.dumps({"project": "bench", "mode": "observe", "services": services}))
         process = Process([self.daemon, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{KEEPWELL_PORT}",
-                           f"--web.socket={self.directory}/keepwell.sock", "--state.file=none", "--log.level=error"], PROBER_CORE, self.directory)
+                           f"--web.socket={self.directory}/keepwell.sock", "--state.file=none",
+                           "--log.level=error"], PROBER_CORE, self.directory)
         wait_for_port(KEEPWELL_PORT, process=process)
         return process
 

@@ -150,7 +150,8 @@ def test_what_a_restart_does_not_help_ends_in_quarantine_until_somebody_resumes_
     command = ["sh", "-c", f"echo x >> {counter}"]
     closed = servers.free_port()
     service = {"probes": [{"tcp": f"127.0.0.1:{closed}", **keepwell.FAST, "retries": 1}],
-               "restart": {"mode": "act", "backoff": "100ms", "backoff_max": "200ms", "max": 3, "within": "1h", "command": {"argv": command}}}
+               "restart": {"mode": "act", "backoff": "100ms", "backoff_max": "200ms", "max": 3, "within": "1h",
+                           "command": {"argv": command}}}
     with keepwell.running(build, {"services": {"broken": service, "fine": {"probes": [{"exec": ["true"], **keepwell.FAST}]}}}) as daemon:
         daemon.wait_hold("broken", "quarantined", 30)
         assert counter.read_text().count("x") == 3

@@ -7,7 +7,8 @@ using namespace keepwell;
 TEST_CASE("HMAC-SHA256 gives the digests of RFC 4231")
 {
     auto [key, message, digest] = GENERATE(table<std::string, std::string, std::string>({
-        {std::string(20, '\x0b'), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {std::string(20, '\x0b'), "Hi There",
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
         {"Jefe", "what do ya want for nothing?",
          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
         {std::string(20, '\xaa'), std::string(50, '\xdd'),

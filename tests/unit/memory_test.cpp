@@ -15,6 +15,12 @@ Monitor fresh(Clock::time_point now)
     return Monitor{Stack{spec}, {}, now, 1};
 }
 
+std::string bad_restart(const std::string& time)
+{
+    return R"({"version":1,"services":{"db":{"instances":{"db":{"restarts":[)" + time +
+           R"(],"in_a_row":1,"quarantined":false}}}}})";
+}
+
 const auto wall = WallTime{} + std::chrono::hours{24 * 365 * 50};
 const auto now = Clock::time_point{1000s};
 
@@ -45,13 +51,11 @@ TEST_CASE("memory: records and maintenance survive, on another steady clock")
 
 TEST_CASE("memory: what cannot be trusted is the safe choice, with a warning")
 {
-    auto text = GENERATE(
-        as<std::string>{}, "", "{", "[]", "null", "{}", R"({"version":2,"services":{}})",
-        R"({"version":1,"services":[]})", R"({"version":1,"services":{"db":3}})",
-        R"({"version":1,"services":{"db":{"maintenance":1}}})",
-        R"({"version":1,"services":{"db":{"instances":{"db":{}}}}})",
-        R"({"version":1,"services":{"db":{"instances":{"db":{"restarts":["x"],"in_a_row":1,"quarantined":false}}}}})",
-        R"({"version":1,"services":{"db":{"instances":{"db":{"restarts":[1e300],"in_a_row":1,"quarantined":false}}}}})");
+    auto text = GENERATE(as<std::string>{}, "", "{", "[]", "null", "{}", R"({"version":2,"services":{}})",
+                         R"({"version":1,"services":[]})", R"({"version":1,"services":{"db":3}})",
+                         R"({"version":1,"services":{"db":{"maintenance":1}}})",
+                         R"({"version":1,"services":{"db":{"instances":{"db":{}}}}})", bad_restart("\"x\""),
+                         bad_restart("1e300"));
     CAPTURE(text);
     auto monitor = fresh(now);
     CHECK(recall(text, monitor, now, wall));
