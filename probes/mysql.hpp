@@ -44,7 +44,7 @@ struct MysqlSpec {
             optional("expect", &MysqlSpec::expect, "what the first column of its first row must be"),
             optional("expect_regex", &MysqlSpec::expect_regex,
                      "what the first column of its first row must contain"),
-            optional("tls", &MysqlSpec::tls, "connect under TLS; {} stands for the defaults"),
+            optional("tls", &MysqlSpec::tls, "speak TLS: true, or a table of options"),
         };
     }
     std::vector<std::string> faults() const;

@@ -6,13 +6,17 @@
 #include "probes/postgres_readiness.hpp"
 #include "probes/resolver.hpp"
 #include "probes/sql.hpp"
+#include "probes/stream.hpp"
 
 #include <fmt/format.h>
 #include <libpq-fe.h>
+#include <boost/asio/this_coro.hpp>
 
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -74,32 +78,26 @@ private:
     std::size_t received_ = 0;
 };
 
-std::string repeated(const std::string& word, std::size_t times)
+// The address for libpq, which would try several one after another and wait for each as long as it takes.
+asio::awaitable<asio::ip::address> one_that_answers(const Address& address, Progress& progress)
 {
-    std::string list = word;
-    for (std::size_t i = 1; i < times; ++i)
-        list += "," + word;
-    return list;
-}
-
-std::string listed(const std::vector<asio::ip::address>& addresses)
-{
-    std::string list;
-    for (const auto& each : addresses)
-        list += (list.empty() ? "" : ",") + each.to_string();
-    return list;
+    const auto addresses = co_await resolve(address, progress);
+    if (addresses.size() == 1)
+        co_return addresses.front();
+    auto stream = co_await connect(address, progress);
+    stream.socket().set_option(asio::socket_base::linger{false, 0});  // the server would log a reset
+    co_return stream.socket().remote_endpoint().address();
 }
 
 // Every setting is given, so that neither the environment nor a file in the home directory adds one.
-Connection start(const PostgresSpec& spec, const std::vector<asio::ip::address>& addresses)
+Connection start(const PostgresSpec& spec, const asio::ip::address& address)
 {
     const auto or_none = [](const std::string& path) { return path.empty() ? no_file : path.c_str(); };
-    const auto host = repeated(spec.address.host, addresses.size());
-    const auto hostaddr = listed(addresses);
+    const auto hostaddr = address.to_string();
     const auto port = std::to_string(spec.address.port);
     const auto sslmode = name_of(spec.sslmode.value_or(SslMode::prefer));
     std::vector<std::pair<const char*, const char*>> settings{
-        {"host", host.c_str()},
+        {"host", spec.address.host.c_str()},
         {"hostaddr", hostaddr.c_str()},
         {"port", port.c_str()},
         {"user", spec.user.c_str()},
@@ -165,9 +163,9 @@ Phase phase_of(ConnStatusType status)
 // Connects as far as libpq gets, and that may be nowhere: the status tells.
 asio::awaitable<Connection> connect_by_libpq(const PostgresSpec& spec, Progress& progress)
 {
-    const auto addresses = co_await resolve(spec.address, progress);
+    const auto address = co_await one_that_answers(spec.address, progress);
     progress.enter(Phase::connect);
-    auto connection = start(spec, addresses);
+    auto connection = start(spec, address);
     Budget budget;
     auto next = PQstatus(connection.get()) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
@@ -181,6 +179,9 @@ asio::awaitable<Connection> connect_by_libpq(const PostgresSpec& spec, Progress&
             next != PGRES_POLLING_FAILED && phase != progress.phase())
             progress.enter(phase);
     }
+    const auto executor = co_await asio::this_coro::executor;
+    if (next == PGRES_POLLING_FAILED && progress.phase() == Phase::connect)
+        forget_name(executor, spec.address.host);
     co_return connection;
 }
 

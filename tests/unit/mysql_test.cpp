@@ -4,6 +4,7 @@
 #include "probes/digest.hpp"
 #include "probes/mysql_protocol.hpp"
 
+#include <cstring>
 #include <filesystem>
 
 using namespace keepwell;

@@ -1,10 +1,13 @@
 #include "tests/catch.hpp"
 #include "tests/unit/scripted_server.hpp"
+#include "tests/unit/temporary_file.hpp"
 
 #include "probes/postgres_complaint.hpp"
 #include "probes/postgres_protocol.hpp"
+#include "probes/resolver.hpp"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 using namespace keepwell;
@@ -372,13 +375,16 @@ TEST_CASE("postgres: neither the environment nor the home directory changes an a
 TEST_CASE("postgres: all addresses of a name are tried")
 {
     asio::io_context loop;
+    const TemporaryFile hosts{
+        "127.0.0.2 db\n127.0.0.1 db\n127.0.0.2 gone\n127.0.0.3 gone\n127.0.0.2 alone\n"};
+    configure_resolver(loop, {.hosts = hosts.path()});
     ScriptedServer server{loop, {{libpq_startup, welcome}, {5, rows({"1"})}}};
     auto spec = login(server);
-    spec.address.host = "localhost";  // ::1 first, where nothing listens
+    spec.address.host = "db";
     CHECK(run_now(loop, spec).outcome == Outcome::ok);
-    const PostgresSpec closed{.address = {.host = "localhost", .port = 1}, .query = "SELECT 1"};
-    const auto result = run_now(loop, closed);
-    CAPTURE(result.detail);
+    const auto* const nowhere = GENERATE("gone", "alone");
+    spec.address.host = nowhere;
+    const auto result = run_now(loop, spec);
     CHECK(result.reason == Reason::connection_refused);
     CHECK(result.phase == Phase::connect);
 }
