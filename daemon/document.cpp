@@ -164,7 +164,7 @@ private:
 void Builder::complain(Mark mark, std::string text, std::string suggestion)
 {
     if (problems_.size() >= most_problems)
-        throw Stop{mark, "too many problems", "correct these first"};
+        throw Stop{mark, fmt::format("more than {} problems", most_problems), "only the first ones are told"};
     problems_.push_back({.mark = mark, .text = std::move(text), .suggestion = std::move(suggestion)});
 }
 

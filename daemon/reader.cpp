@@ -90,8 +90,9 @@ void Reader::complain(Mark mark, std::string text, std::string suggestion, Sever
     if (no_room || problems_.size() > most_problems)
         return;
     if (problems_.size() == most_problems) {
-        problems_.push_back(
-            {.file = file_, .text = "too many problems", .suggestion = "correct these first"});
+        problems_.push_back({.file = file_,
+                             .text = fmt::format("more than {} problems", most_problems),
+                             .suggestion = "only the first ones are told"});
         return;
     }
     problems_.push_back({.severity = severity,

@@ -310,6 +310,16 @@ TEST_CASE("a configuration of ten megabytes is loaded, a larger one refused")
           "f: larger than 10000000 bytes; split the configuration\n");
 }
 
+TEST_CASE("of a file with a million mistakes the first thousand are told, and soon")
+{
+    std::string text = "services:\n";
+    for (int i = 0; i < 10'000; ++i)
+        text += fmt::format("  s{}: {{prob: 1, depends_on: [t{}], timeout: x}}\n", i, i);
+    const auto problems = parse(text).problems;
+    CHECK(problems.size() == most_problems + 1);
+    CHECK(problems.front().text == "more than 1000 problems");
+}
+
 TEST_CASE("what is absurd in number is refused")
 {
     std::string many = "services:\n";
