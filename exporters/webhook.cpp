@@ -3,8 +3,8 @@
 #include "daemon/log.hpp"
 #include "daemon/timestamp.hpp"
 #include "daemon/version.hpp"
-#include "exporters/hmac.hpp"
 #include "probes/deadline.hpp"
+#include "probes/digest.hpp"
 #include "probes/transfer.hpp"
 #include "probes/utf8.hpp"
 

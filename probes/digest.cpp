@@ -9,6 +9,7 @@
 
 #include <array>
 #include <memory>
+#include <stdexcept>
 
 namespace keepwell {
 
@@ -46,6 +47,24 @@ std::string sha256(std::string_view text)
     std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
     SHA256(bytes_of(text), text.size(), digest.data());
     return string_of(digest.data(), digest.size());
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view message)
+{
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    std::size_t size = 0;
+    // OpenSSL refuses a key without bytes, which RFC 2104 pads with zeros as it does any other.
+    const auto padded = key.empty() ? std::string_view{"\0", 1} : key;
+    if (!::EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, padded.data(), padded.size(),
+                     bytes_of(message), message.size(), digest.data(), digest.size(), &size))
+        throw std::runtime_error{"HMAC-SHA256 is not available"};
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) {
+        text += digits[digest[i] >> 4];
+        text += digits[digest[i] & 15];
+    }
+    return text;
 }
 
 std::optional<std::string> rsa_oaep(std::string_view public_key, std::string_view text)

@@ -35,7 +35,7 @@ LIBRARIES = {
     "libpq-fe.h": ["probes/postgres.cpp", "deploy/app/postgres.cpp"],
     "mysql.h": ["deploy/app/mysql.cpp"],
     "mysqld_error.h": ["deploy/app/mysql.cpp"],
-    "openssl/": ["exporters/hmac.cpp", "probes/digest.cpp", "probes/tls.cpp"],
+    "openssl/": ["probes/digest.cpp", "probes/tls.cpp"],
     "prometheus/": ["deploy/app/metrics.cpp"],
     "re2/": ["probes/pattern.cpp"],
     "spdlog/": ["daemon/log.cpp"],
@@ -140,8 +140,9 @@ def test_every_source_is_in_its_cmake_lists():
         while not (directory / "CMakeLists.txt").is_file():
             directory = directory.parent
         name = str((ROOT / path).relative_to(directory).with_suffix(""))  # also as a function's argument
+        name = name.removesuffix("_fuzz")
         text = (directory / "CMakeLists.txt").read_text(encoding="utf-8")
-        if not re.search(rf"(?<![\w./-]){re.escape(name)}(\.cpp)?(?![\w.-])", text):
+        if not re.search(rf"(?<![\w./-]){re.escape(name)}(_fuzz)?(\.cpp)?(?![\w.-])", text):
             yield 1, f"is not in {directory.relative_to(ROOT)}/CMakeLists.txt"
 
     violations_of(check, [path for path in SOURCES if path.endswith(".cpp")])
@@ -182,7 +183,7 @@ def test_lines_are_not_too_long():
     def check(path):
         longest = LONGEST_LINE.get(pathlib.Path(path).suffix, LONGEST_OTHER_LINE)
         for number, line in lines(path):
-            if len(line) > longest and "://" not in line:
+            if len(line) > longest and "://" not in line and 'R"' not in line:  # what cannot be broken
                 yield number, f"{len(line)} columns (at most {longest})"
 
     violations_of(check, SOURCES + SCRIPTS + files("*.cmake", "CMakeLists.txt"))

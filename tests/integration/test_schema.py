@@ -20,7 +20,8 @@ def examples():
             blocks = re.findall(r"^```yaml\n(# keepwell\.yaml.*?)^```", page.read_text(), re.M | re.S)
             for number, block in enumerate(blocks):
                 yield pytest.param(block, id=f"{page.relative_to(SOURCE)}-{number}")
-    for file in [*SOURCE.glob("deploy/**/keepwell.yaml"), SOURCE / "deploy/quickstart.yaml", SOURCE / "tests/fuzz/corpus/config/whole.yaml"]:
+    for file in [*SOURCE.glob("deploy/**/keepwell.yaml"), SOURCE / "deploy/quickstart.yaml",
+                 SOURCE / "tests/fuzz/corpus/config/whole.yaml"]:
         yield pytest.param(file.read_text(), id=str(file.relative_to(SOURCE)))
 
 

@@ -1,6 +1,6 @@
 #include "tests/catch.hpp"
 
-#include "exporters/hmac.hpp"
+#include "probes/digest.hpp"
 
 using namespace keepwell;
 
