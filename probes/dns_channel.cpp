@@ -47,7 +47,7 @@ DnsReply failure(int code)
             return {.status = DnsStatus::failed, .detail = "the DNS server refused to answer (REFUSED)"};
         case ARES_ETIMEOUT: return {.status = DnsStatus::silent, .detail = "no DNS server answered in time"};
         case ARES_ECONNREFUSED:
-            return {.status = DnsStatus::silent, .detail = "no DNS server could be reached"};
+            return {.status = DnsStatus::silent, .refused = true, .detail = "no DNS server could be reached"};
         default: return {.status = status_of(code), .detail = ares_strerror(code)};
     }
 }
@@ -228,6 +228,10 @@ void DnsChannel::Impl::open(const DnsSettings& settings)
     options.sock_state_cb_data = this;
     int mask = ARES_OPT_LOOKUPS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_UDP_PORT |
                ARES_OPT_TCP_PORT | ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB;
+    if (settings.literally) {
+        options.flags = ARES_FLAG_NOCHECKRESP;
+        mask |= ARES_OPT_FLAGS | ARES_OPT_DOMAINS;
+    }
 #ifdef ARES_OPT_QUERY_CACHE  // c-ares 1.31 keeps answers for up to an hour unless told not to; NameCache does
                              // it here
     options.qcache_max_ttl = 0;

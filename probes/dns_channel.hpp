@@ -21,6 +21,9 @@ struct DnsSettings {
     std::uint16_t port = 53;                    // of the servers in resolv_conf
     std::chrono::milliseconds first_try{1000};  // doubled with every round
     int rounds = 3;                             // each asks all servers, one after another
+    // Asks as dig(1) does: no search domains, and the first answer counts, also one that says SERVFAIL or
+    // REFUSED.
+    bool literally = false;
     bool operator==(const DnsSettings&) const = default;
 };
 

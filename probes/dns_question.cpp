@@ -91,7 +91,8 @@ bool asks_for_addresses(RecordType type)
 asio::awaitable<DnsReply> ask(std::string name, RecordType type, DnsSettings settings, Clock::time_point due)
 {
     const auto executor = co_await asio::this_coro::executor;
-    if (settings.servers.empty() && asks_for_addresses(type))
+    const bool is_local = settings.servers.empty() || is_localhost(lower_case(name));
+    if (is_local && asks_for_addresses(type))
         if (auto local = local_answer(lower_case(name), type, settings); !local.addresses.empty())
             co_return local;
     Question question{executor, settings, due};

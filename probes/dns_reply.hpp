@@ -39,6 +39,7 @@ struct DnsReply {
     std::vector<asio::ip::address> addresses{};
     std::vector<std::string> values{};  // of records that are no addresses, as dig +short prints them
     std::chrono::seconds ttl{};         // the smallest of all records
+    bool refused = false;               // silent because nothing listens there
     std::string detail{};               // why there is nothing, for people
 };
 

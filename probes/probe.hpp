@@ -40,7 +40,7 @@ public:
             return deadline_;
         using std::chrono::milliseconds;
         return deadline_ -
-               std::clamp<Clock::duration>((deadline_ - started_) / 20, milliseconds{1}, milliseconds{50});
+               std::clamp<Clock::duration>((deadline_ - started_) / 10, milliseconds{1}, milliseconds{250});
     }
     Clock::time_point started() const { return started_; }
     Phase phase() const { return phase_; }

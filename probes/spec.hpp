@@ -1,5 +1,6 @@
 #pragma once
 
+#include "probes/dns.hpp"
 #include "probes/exec.hpp"
 #include "probes/heartbeat.hpp"
 #include "probes/http.hpp"
@@ -27,8 +28,7 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec =
-    std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec>;
+using ProbeSpec = std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec, DnsSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>

@@ -4,12 +4,13 @@
 #include "probes/name_cache.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/scripted_dns.hpp"
+#include "tests/unit/scripted_server.hpp"
 #include "tests/unit/temporary_file.hpp"
 
 using namespace keepwell;
 using namespace keepwell::test;
 using namespace std::chrono_literals;
-using Manner = DnsEntry::Manner;
+using Entry = DnsEntry::Manner;
 
 namespace {
 
@@ -136,10 +137,10 @@ TEST_CASE("resolver: a name that does not resolve fails with the reason that fit
     asio::io_context loop;
     ScriptedDns server{loop,
                        {{"empty", {}},
-                        {"failing", {.manner = Manner::servfail}},
-                        {"refused", {.manner = Manner::refuse}},
-                        {"garbage", {.manner = Manner::garbage}},
-                        {"hanging", {.manner = Manner::ignore}}}};
+                        {"failing", {.manner = Entry::servfail}},
+                        {"refused", {.manner = Entry::refuse}},
+                        {"garbage", {.manner = Entry::garbage}},
+                        {"hanging", {.manner = Entry::ignore}}}};
     configure_resolver(loop, settings_for(server));
     const auto [host, outcome, reason] = GENERATE(table<std::string, Outcome, Reason>({
         {"missing", Outcome::no_response, Reason::dns_failure},
@@ -172,7 +173,7 @@ TEST_CASE("resolver: servers that answer nobody say nothing about the target")
     const auto found = found_now(loop, "db", 600ms);
     CHECK(found.verdict.outcome == Outcome::not_attempted);
     CHECK(found.verdict.reason == Reason::resolver_unavailable);
-    CHECK(found.took < 900ms);
+    CHECK(found.took < 600ms + slack);
 }
 
 TEST_CASE("resolver: a server that dies is told from a name that hangs, whatever it answered before")
@@ -189,12 +190,12 @@ TEST_CASE("resolver: a server that dies is told from a name that hangs, whatever
 TEST_CASE("resolver: one name that hangs delays no other")
 {
     asio::io_context loop;
-    ScriptedDns server{loop, {{"hanging", {.manner = Manner::ignore}}, {"db", {.addresses = {"192.0.2.1"}}}}};
+    ScriptedDns server{loop, {{"hanging", {.manner = Entry::ignore}}, {"db", {.addresses = {"192.0.2.1"}}}}};
     configure_resolver(loop, settings_for(server));
     const auto hanging = start(loop, "hanging");
     const auto db = found_now(loop, "db");
     CHECK(db.addresses == Strings{"192.0.2.1"});
-    CHECK(db.took < 250ms);
+    CHECK(db.took < 700ms);
     CHECK_FALSE(hanging->ended);
     wait_for(loop, hanging);
 }
@@ -202,11 +203,11 @@ TEST_CASE("resolver: one name that hangs delays no other")
 TEST_CASE("resolver: a server that drops questions for IPv6 does no harm")
 {
     asio::io_context loop;
-    ScriptedDns server{loop, {{"db", {.addresses = {"192.0.2.1"}, .manner = Manner::ignore_aaaa}}}};
+    ScriptedDns server{loop, {{"db", {.addresses = {"192.0.2.1"}, .manner = Entry::ignore_aaaa}}}};
     configure_resolver(loop, settings_for(server));
     const auto found = found_now(loop, "db");
     CHECK(found.addresses == Strings{"192.0.2.1"});
-    CHECK(found.took < 250ms);
+    CHECK(found.took < 700ms);
 }
 
 TEST_CASE("resolver: an answer is kept for its TTL, a missing name for a moment")
@@ -248,13 +249,13 @@ TEST_CASE("resolver: a look-up that was given up leaves nothing behind, and its 
 {
     asio::io_context loop;
     auto server =
-        std::make_unique<ScriptedDns>(loop, ScriptedDns::Names{{"slow", {.manner = Manner::ignore}}});
+        std::make_unique<ScriptedDns>(loop, ScriptedDns::Names{{"slow", {.manner = Entry::ignore}}});
     configure_resolver(loop, settings_for(*server));
     CHECK(found_now(loop, "slow", 50ms).verdict.outcome != Outcome::ok);
     (*server)["slow"] = {.addresses = {"192.0.2.1"}};
     CHECK(found_now(loop, "slow").addresses == Strings{"192.0.2.1"});  // by the second try of the first query
 
-    (*server)["hanging"] = {.manner = Manner::ignore};
+    (*server)["hanging"] = {.manner = Entry::ignore};
     CHECK(found_now(loop, "hanging", 50ms).verdict.outcome != Outcome::ok);
     server.reset();
     loop.restart();
@@ -266,7 +267,7 @@ TEST_CASE("resolver: a loop can end while look-ups are under way")
 {
     auto loop = std::make_unique<asio::io_context>();
     auto server =
-        std::make_unique<ScriptedDns>(*loop, ScriptedDns::Names{{"hanging", {.manner = Manner::ignore}}});
+        std::make_unique<ScriptedDns>(*loop, ScriptedDns::Names{{"hanging", {.manner = Entry::ignore}}});
     configure_resolver(*loop, settings_for(*server));
     start(*loop, "hanging");
     loop->run_for(50ms);

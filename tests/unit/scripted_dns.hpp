@@ -1,6 +1,7 @@
 #pragma once
 
 #include "probes/deadline.hpp"
+#include "probes/hosts_file.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -86,6 +87,7 @@ private:
             name += (name.empty() ? "" : ".") +
                     std::string{query.substr(at + 1, static_cast<unsigned char>(query[at]))};
         const bool wants_v6 = query.size() > at + 2 && query[at + 2] == 28;
+        name = lower_case(name);
         ++state.asked[name];
         using Manner = DnsEntry::Manner;
         const auto known = state.names.find(name);

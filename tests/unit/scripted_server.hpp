@@ -28,6 +28,9 @@ struct Step {
     std::string expect_end{};
 };
 
+// How late a loaded machine may be.
+inline constexpr std::chrono::seconds slack{1};
+
 // What the peer does when its script has ended, or before step `at`.
 enum class Fault { stall, close, reset, garbage, endless };
 
