@@ -3,6 +3,7 @@
 #include "daemon/timestamp.hpp"
 #include "probes/account.hpp"
 #include "probes/environment.hpp"
+#include "probes/url.hpp"
 
 #include <algorithm>
 
@@ -43,6 +44,16 @@ bool is_header_name(std::string_view name)
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                besides.contains(c);
     });
+}
+
+// Headers that a webhook's POST has already.
+bool is_ours(std::string_view name)
+{
+    std::string lower{name};
+    std::ranges::transform(lower, lower.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    return lower.starts_with("x-keepwell-") || lower == "content-type" || lower == "content-length" ||
+           lower == "transfer-encoding" || lower == "host";
 }
 
 bool is_header_value(std::string_view value)
@@ -114,17 +125,18 @@ std::vector<std::string> CommandAction::faults() const
 std::vector<std::string> WebhookAction::faults() const
 {
     std::vector<std::string> found;
-    const std::string_view address{url};
-    const auto scheme = address.starts_with("http://") ? 7u : address.starts_with("https://") ? 8u : 0u;
-    if (scheme == 0 || address.size() == scheme || address[scheme] == '/')
-        found.emplace_back("url: expected http://host/path or https://host/path");
+    if (const auto parsed = Url::parse(url); !parsed)
+        found.push_back("url: " + parsed.error());
     for (const auto& event : events)
         if (std::ranges::find(webhook_events, event) == webhook_events.end())
             found.push_back("events: there is no event \"" + event +
                             "\": expected signal_raised, signal_cleared, action_finished or quarantined");
-    for (const auto& [name, value] : headers)
+    for (const auto& [name, value] : headers) {
+        if (is_ours(name))
+            found.push_back("headers: " + name + " is set by keepwell itself");
         if (!is_header_name(name) || !is_header_value(value))
             found.push_back("headers: \"" + name + "\" or its value cannot be sent as a header");
+    }
     return found;
 }
 

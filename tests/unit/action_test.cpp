@@ -84,6 +84,8 @@ TEST_CASE("webhook: what no single field can know is a fault")
         {WebhookAction{.url = "ftp://x/"}, "url"},
         {WebhookAction{.url = "https:///path"}, "url"},
         {WebhookAction{.url = "http://x/", .headers = {{"Bad Name", "x"}}}, "headers"},
+        {WebhookAction{.url = "http://x/", .headers = {{"content-type", "text/plain"}}},
+         "by keepwell itself"},
         {WebhookAction{.url = "http://x/", .headers = {{"X", "a\r\nInjected: b"}}}, "headers"},
         {WebhookAction{.url = "http://x/", .events = {"signal_rised"}}, "\"signal_rised\""},
     }));
