@@ -32,6 +32,7 @@ Monitor::Monitor(Stack stack, std::vector<Sink*> sinks, Clock::time_point now, s
         view.since = view.started_at = now;
         view.started_once = found.started;
         view.state = judge(id, found);
+        instance_notes_[id].probed = found.probed;
         instance_notes_[id].live = found.live;
         instance_notes_[id].live_since = now;
     }
@@ -140,8 +141,13 @@ void Monitor::take(ProbeId id, const ProbeResult& result, Clock::time_point now)
         health =
             keepwell::observe(health, result.outcome, result.started - instances_[row.instance].started_at,
                               row.spec->timing.thresholds());
-    if (notes.failing)
+    auto& instance = instance_notes_[row.instance];
+    if (notes.failing) {
+        if (row.spec->role == Role::liveness && result.started >= instance.proof_at &&
+            !std::exchange(instance.confirmed, true))
+            mark(row.instance);
         return;
+    }
     const auto service = stack_.instances()[row.instance].service;
     notes.last_ok = std::max(notes.last_ok, result.started);
     service_notes_[service].seen = std::max(service_notes_[service].seen, result.started);
@@ -154,11 +160,29 @@ void Monitor::take(ProbeId id, const ProbeResult& result, Clock::time_point now)
 void Monitor::proven(Clock::time_point eyes_worked_at)
 {
     eyes_worked_at_ = std::max(eyes_worked_at_, eyes_worked_at);
+    std::erase_if(unproven_, [&](InstanceId id) {
+        auto& notes = instance_notes_[id];
+        if (notes.failing && eyes_worked_at < std::max(notes.failing_since, thawed_at_))
+            return false;
+        notes.proof_at = eyes_worked_at;
+        notes.unproven = false;
+        return true;
+    });
     for (const auto id : waiting_for_proof_) {
         instance_notes_[id].waiting = false;
         mark(id);
     }
     waiting_for_proof_.clear();
+}
+
+// It fails: is it us? That is settled by something that does answer, and by one more failure after that.
+void Monitor::need_proof(InstanceId id)
+{
+    auto& notes = instance_notes_[id];
+    notes.confirmed = false;
+    notes.proof_at = Clock::time_point::max();
+    if (!std::exchange(notes.unproven, true))
+        unproven_.push_back(id);
 }
 
 // What failed while we were blind says nothing: those verdicts are dropped, and made anew.
@@ -194,7 +218,7 @@ void Monitor::self_checked(const ProbeResult& result, Clock::time_point now)
 
 bool Monitor::wants_self_check(Clock::time_point now) const
 {
-    if (!everything_fails() && waiting_for_proof_.empty())
+    if (!everything_fails() && !blind_ && waiting_for_proof_.empty())
         return false;
     const auto since = everything_fails() ? std::max(all_failing_since_, thawed_at_) : proof_since_;
     return self_checked_at_ < since || now - self_checked_at_ >= self_check_pause;
@@ -211,6 +235,8 @@ void Monitor::frozen(Clock::duration late, Clock::time_point now)
             notes.deadline += late;
         if (notes.slot)
             notes.slot_until = later(notes.slot_until, late);
+        if (notes.failing)
+            need_proof(id);
         mark(id);
     }
     refresh_all(now);
@@ -365,6 +391,9 @@ void Monitor::adopt(const Monitor& before, Clock::time_point now)
     refresh_doubt(now);
     sinks_ = told;
     for (InstanceId id = 0; id < instances_.size(); ++id)
+        if (instance_notes_[id].unproven)
+            unproven_.push_back(id);
+    for (InstanceId id = 0; id < instances_.size(); ++id)
         mark(id);
 }
 
@@ -372,9 +401,11 @@ void Monitor::adopt(InstanceId id, const Monitor& before, InstanceId old)
 {
     auto& view = instances_[id];
     auto& notes = instance_notes_[id];
+    const bool probed = notes.probed;
     view = before.instances_[old];
     notes = before.instance_notes_[old];
     notes.queued = notes.waiting = false;
+    notes.probed = probed;
     notes.place = {};
     notes.wake = Clock::time_point::max();
     if (view.gate == Gate::pending) {  // a reload forgets attempts under way: it will be asked again

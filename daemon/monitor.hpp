@@ -113,6 +113,7 @@ private:
         bool passing = false;                                  // the last one that counted was ok
     };
     struct InstanceNotes {
+        bool probed = false;  // by more than gates
         bool paused = false;
         bool failing = false;         // a probe's last outcome was a failure
         bool well = false;            // none's was, and one's was ok
@@ -122,12 +123,16 @@ private:
         bool serving = false;         // healthy and not failing
         bool queued = false;          // in dirty_
         bool waiting = false;         // in waiting_for_proof_
+        bool unproven = false;        // in unproven_
+        bool confirmed = false;       // a liveness attempt begun at proof_at or later failed
         bool slot = false;            // counted in slots
         bool acting = false;          // an action is under way
         bool dipped = false;          // was not live since its signal was raised
         bool cascade_signal = false;  // its signal is a cascade's
         bool owes = false;            // was restarted; its dependants over `restart: true` edges must follow
         Clock::time_point failing_since{};  // end of the first failed attempt since it was last well
+        Clock::time_point proof_at =
+            Clock::time_point::max();  // first proof of our eyes since it began to fail
         Clock::time_point live_since{};
         Clock::time_point born_at = Clock::time_point::min();       // last real (re)start we know of
         Clock::time_point restarted_at = Clock::time_point::min();  // the restart that `owes` is about
@@ -173,6 +178,7 @@ private:
     bool counts(ProbeId, const ProbeResult&) const;
     void take(ProbeId, const ProbeResult&, Clock::time_point now);
     void proven(Clock::time_point eyes_worked_at);
+    void need_proof(InstanceId);
     void see_again(Clock::time_point now);
     void finish_action(InstanceId, const ActionOutcome&, Clock::time_point now);
     void recount();
@@ -203,6 +209,7 @@ private:
     void decide(InstanceId, Clock::time_point now);
     void expire(InstanceId, Clock::time_point now);
     Situation situation_of(InstanceId);
+    void wait_for_proof(InstanceId);
     Hold proceed(InstanceId, Clock::time_point now);
     void ask_gates(InstanceId, Clock::time_point now);
     void raise(InstanceId, Clock::time_point now);
@@ -271,10 +278,11 @@ private:
     Clock::time_point all_failing_since_{};
     Clock::time_point proof_since_{};  // what those in waiting_for_proof_ need proof since
 
-    std::vector<InstanceId> dirty_;      // to be decided upon
-    std::vector<InstanceId> batch_;      // being decided upon
-    std::vector<InstanceId> attention_;  // restart wanted, for whatever reason held back
-    std::vector<InstanceId> waiting_for_proof_;
+    std::vector<InstanceId> dirty_;              // to be decided upon
+    std::vector<InstanceId> batch_;              // being decided upon
+    std::vector<InstanceId> attention_;          // restart wanted, for whatever reason held back
+    std::vector<InstanceId> unproven_;           // failing, and no proof of our eyes since
+    std::vector<InstanceId> waiting_for_proof_;  // restart wanted, and held back for that
     std::vector<Timer> timers_;  // a heap, soonest first; stale when it is not its instance's wake
     std::vector<Request> requests_;
 };

@@ -70,13 +70,12 @@ std::optional<ServiceId> Monitor::root_of(ServiceId id) const
     return deepest.service == id ? std::nullopt : std::optional{deepest.service};
 }
 
-// Nothing proves that our own eyes work: since this instance began to fail (or, when everything fails, since
-// the last of all did), and since a freeze of ours, nothing that was asked has answered, not even the
-// self-check.
+// Is it us who cannot see? Not if something answered after this instance began to fail (when everything
+// fails: the self-check, after the last one began to), and an attempt after that still failed.
 bool Monitor::blind(InstanceId id) const
 {
-    const auto since = everything_fails() ? all_failing_since_ : instance_notes_[id].failing_since;
-    return eyes_worked_at_ < std::max(since, thawed_at_);
+    return !instance_notes_[id].confirmed ||
+           (everything_fails() && eyes_worked_at_ < std::max(all_failing_since_, thawed_at_));
 }
 
 // How long a restarted instance may take until there is a verdict on it; others wait no longer than a day.
@@ -126,10 +125,12 @@ std::string Monitor::explain_doubt(InstanceId id) const
         return blind_reason_;
     if (notes.stale)
         return freeze_reason_ + "; not attempted since";
-    if (!notes.verified)
-        return "its liveness probe could not be attempted";
-    return everything_fails() ? "everything fails: the self-check must pass first"
-                              : "nothing has answered since it began to fail";
+    if (!notes.verified || instances_[id].alive)
+        return "its probes could not be attempted";
+    if (everything_fails() && eyes_worked_at_ < std::max(all_failing_since_, thawed_at_))
+        return "everything fails: the self-check must pass first";
+    return notes.proof_at == Clock::time_point::max() ? "nothing has answered since it began to fail"
+                                                      : "one more attempt must fail, now that others answer";
 }
 
 std::string Monitor::explain(InstanceId id, Hold held)

@@ -109,12 +109,11 @@ Situation Monitor::situation_of(InstanceId id)
                         .gate = view.gate};
     if (!situation.unhealthy && !situation.cascade)
         return situation;
-    situation.self_doubt = blind_ || notes.stale || !notes.verified;
+    const bool unseen = notes.probed && view.alive && view.state == State::unknown;
+    situation.self_doubt = blind_ || notes.stale || !notes.verified || unseen;
     if (situation.unhealthy && !situation.self_doubt && blind(id)) {
         situation.self_doubt = true;
-        proof_since_ = std::max({proof_since_, notes.failing_since, thawed_at_});
-        if (!std::exchange(notes.waiting, true))
-            waiting_for_proof_.push_back(id);
+        wait_for_proof(id);
     }
     std::vector<ServiceId> seen;
     const auto since = situation.unhealthy ? notes.failing_since : Clock::time_point::min();
@@ -125,6 +124,16 @@ Situation Monitor::situation_of(InstanceId id)
     situation.stack_limit =
         slots_ - own >= static_cast<std::size_t>(std::max(stack_.spec().max_restarts_at_once, 1));
     return situation;
+}
+
+void Monitor::wait_for_proof(InstanceId id)
+{
+    auto& notes = instance_notes_[id];
+    if (notes.proof_at != Clock::time_point::max() && !everything_fails())
+        return;  // it only needs one more attempt
+    proof_since_ = std::max({proof_since_, notes.failing_since, thawed_at_});
+    if (!std::exchange(notes.waiting, true))
+        waiting_for_proof_.push_back(id);
 }
 
 // Nothing holds: ask the gates, or, when they have passed or there are none, ask for the restart.
@@ -269,7 +278,8 @@ void Monitor::keep_slot(InstanceId id, Clock::time_point now)
     auto& notes = instance_notes_[id];
     const auto service = stack_.instances()[id].service;
     if (!view.in_flight && notes.slot_until != Clock::time_point::min()) {
-        const bool over = acts(service) ? notes.live || view.state == State::unhealthy : !view.signal;
+        const bool starting = view.state == State::starting || view.state == State::unknown;
+        const bool over = acts(service) ? !starting : !view.signal;
         if (over || now >= notes.slot_until)
             notes.slot_until = Clock::time_point::min();
     }

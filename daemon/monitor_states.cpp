@@ -163,8 +163,10 @@ void Monitor::note_failing(InstanceId id, bool failing, bool well, Clock::time_p
     well_ += static_cast<std::size_t>(well) - static_cast<std::size_t>(notes.well);
     notes.failing = failing;
     notes.well = well;
-    if (began)
+    if (began) {
         notes.failing_since = now;
+        need_proof(id);
+    }
     if (everything_fails() && (began || !all_before))
         all_failing_since_ = now;
     mark(id);
