@@ -28,7 +28,8 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec = std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec, DnsSpec>;
+using ProbeSpec =
+    std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec, DnsSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>

@@ -1,7 +1,7 @@
 #include "tests/catch.hpp"
 
-#include "exporters/hmac.hpp"
 #include "exporters/webhook.hpp"
+#include "probes/digest.hpp"
 #include "tests/unit/processes.hpp"
 
 #include <boost/asio/read_until.hpp>
