@@ -47,34 +47,36 @@ TEST_CASE("dns: what a chosen server says of a name")
         double answers;
     };
     constexpr auto bad = Outcome::rejected;
+    constexpr auto any_type = RecordType::any;
+    constexpr auto none = Reason::none;
     constexpr auto other = Reason::address_mismatch;
     // clang-format off
     const auto row = GENERATE(values<Row>({
-        {"app.example", RecordType::any, true, {}, all, Outcome::ok, Reason::none, 3},
-        {"APP.example", RecordType::a, true, {}, all, Outcome::ok, Reason::none, 2},
-        {"app.example", RecordType::aaaa, true, {}, all, Outcome::ok, Reason::none, 1},
-        {"app.example", RecordType::any, true, {"192.0.2.2", "2001:DB8:0::1"}, all, Outcome::ok, Reason::none, 3},
-        {"app.example", RecordType::any, true, {"192.0.2.2", "192.0.2.9"}, any, Outcome::ok, Reason::none, 3},
-        {"app.example", RecordType::a, true, {"192.0.2.2", "192.0.2.1"}, exactly, Outcome::ok, Reason::none, 2},
+        {"app.example", any_type, true, {}, all, Outcome::ok, none, 3},
+        {"APP.example", RecordType::a, true, {}, all, Outcome::ok, none, 2},
+        {"app.example", RecordType::aaaa, true, {}, all, Outcome::ok, none, 1},
+        {"app.example", any_type, true, {"192.0.2.2", "2001:DB8:0::1"}, all, Outcome::ok, none, 3},
+        {"app.example", any_type, true, {"192.0.2.2", "192.0.2.9"}, any, Outcome::ok, none, 3},
+        {"app.example", RecordType::a, true, {"192.0.2.2", "192.0.2.1"}, exactly, Outcome::ok, none, 2},
         {"app.example", RecordType::a, true, {"192.0.2.2"}, exactly, bad, other, 2},
-        {"app.example", RecordType::any, true, {"192.0.2.2", "192.0.2.9"}, all, bad, other, 3},
-        {"app.example", RecordType::any, true, {"192.0.2.9"}, any, bad, other, 3},
-        {"app.example", RecordType::any, false, {}, all, bad, Reason::name_resolved, 3},
-        {"v4.example", RecordType::any, true, {}, all, Outcome::ok, Reason::none, 1},
+        {"app.example", any_type, true, {"192.0.2.2", "192.0.2.9"}, all, bad, other, 3},
+        {"app.example", any_type, true, {"192.0.2.9"}, any, bad, other, 3},
+        {"app.example", any_type, false, {}, all, bad, Reason::name_resolved, 3},
+        {"v4.example", any_type, true, {}, all, Outcome::ok, none, 1},
         {"v4.example", RecordType::aaaa, true, {}, all, bad, Reason::dns_failure, 0},
-        {"v4.example", RecordType::aaaa, false, {}, all, Outcome::ok, Reason::none, 0},
-        {"missing.example", RecordType::any, true, {}, all, bad, Reason::dns_failure, 0},
-        {"missing.example", RecordType::any, false, {}, all, Outcome::ok, Reason::none, 0},
+        {"v4.example", RecordType::aaaa, false, {}, all, Outcome::ok, none, 0},
+        {"missing.example", any_type, true, {}, all, bad, Reason::dns_failure, 0},
+        {"missing.example", any_type, false, {}, all, Outcome::ok, none, 0},
         {"missing.example", RecordType::mx, true, {}, all, bad, Reason::dns_failure, 0},
         {"failing.example", RecordType::a, true, {}, all, bad, Reason::dns_failure, 0},
-        {"failing.example", RecordType::any, false, {}, all, bad, Reason::dns_failure, 0},
+        {"failing.example", any_type, false, {}, all, bad, Reason::dns_failure, 0},
         {"refused.example", RecordType::txt, true, {}, all, bad, Reason::dns_failure, 0},
         {"garbage.example", RecordType::a, true, {}, all, bad, Reason::dns_failure, 0},
         {"unsaid.example", RecordType::a, true, {}, all, bad, Reason::dns_failure, 0},
         {"unsaid.example", RecordType::srv, false, {}, all, bad, Reason::dns_failure, 0},
         {"two..dots", RecordType::a, true, {}, all, Outcome::not_attempted, Reason::bad_configuration, 0},
         {"two..dots", RecordType::ns, true, {}, all, Outcome::not_attempted, Reason::bad_configuration, 0},
-        {"localhost", RecordType::a, true, {}, all, Outcome::ok, Reason::none, 1},
+        {"localhost", RecordType::a, true, {}, all, Outcome::ok, none, 1},
     }));
     // clang-format on
     CAPTURE(row.name, name_of(row.type), row.exists, row.addresses, name_of(row.match));
