@@ -20,6 +20,7 @@ namespace keepwell {
 
 namespace {
 
+constexpr int curle_too_large = 100;      // CURLE_TOO_LARGE, since curl 8.6
 constexpr long read_buffer_bytes = 4096;  // for each transfer in flight: thousands of stalled ones must fit
 
 // All settings of a handle but its target.
@@ -283,7 +284,7 @@ Verdict CurlHandle::State::failure() const
         case CURLE_COULDNT_CONNECT:
             if (number == ENOENT)
                 return no_response(Reason::connection_refused, "there is no socket " + request->unix_socket);
-            return verdict_of(system);
+            return number ? verdict_of(system) : no_response(Reason::connection_closed, detail);
         case CURLE_SSL_CONNECT_ERROR:
             if (says("reset by peer"))
                 return no_response(Reason::connection_reset, "connection reset by peer");
@@ -292,7 +293,7 @@ Verdict CurlHandle::State::failure() const
             return rejected(Reason::tls_failure, detail);
         case CURLE_SEND_ERROR:
         case CURLE_RECV_ERROR:
-            if (says("failure"))  // "Recv failure: ...": the system's error, not curl's
+            if (number && says("failure"))  // "Recv failure: ...": the system's error, not curl's
                 return verdict_of(system);
             return rejected(says("SSL") ? Reason::tls_failure : Reason::protocol_error, detail);
         case CURLE_GOT_NOTHING:
@@ -308,7 +309,10 @@ Verdict CurlHandle::State::failure() const
                 return rejected(Reason::reply_too_large, "the headers are larger than 256 KiB");
             return not_attempted(Reason::resource_exhausted, "out of memory");
         case CURLE_URL_MALFORMAT: return not_attempted(Reason::bad_configuration, detail);
-        default: return rejected(Reason::protocol_error, detail);
+        default:
+            if (static_cast<int>(code) == curle_too_large)
+                return rejected(Reason::reply_too_large, detail);
+            return rejected(Reason::protocol_error, detail);
     }
 }
 

@@ -123,8 +123,9 @@ std::string first_line(std::string_view output)
 
 std::string excerpt(std::string_view bytes, std::size_t most)
 {
+    const auto looked_at = bytes.substr(0, 4 * most + 4);  // white space shrinks
     std::string text;
-    for (const char c : printable(bytes.substr(0, 4 * most + 4))) {
+    for (const char c : printable(looked_at)) {
         const bool blank = c == ' ' || c == '\n' || c == '\t';
         if (!blank)
             text += c;
@@ -133,10 +134,10 @@ std::string excerpt(std::string_view bytes, std::size_t most)
     }
     if (text.ends_with(' '))
         text.pop_back();
-    if (text.size() <= most)
+    if (text.size() <= most && looked_at.size() == bytes.size())
         return text;
-    auto end = most - 3;
-    while (end > 0 && is_continuation(text[end]))
+    auto end = std::min(most - 3, text.size());
+    while (end > 0 && end < text.size() && is_continuation(text[end]))
         --end;
     return text.substr(0, end) + "...";
 }

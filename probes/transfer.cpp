@@ -7,6 +7,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace keepwell {
 
@@ -35,6 +36,14 @@ std::chrono::milliseconds share_of_time(const Progress& progress, std::size_t ad
                     std::chrono::floor<milliseconds>(left) / static_cast<int>(addresses_left));
 }
 
+// Of what several addresses said, keeps the first that is about the target: where there is no IPv6, a name's
+// second address only says that about us.
+void keep_telling(std::optional<Verdict>& kept, const Verdict& next)
+{
+    if (!kept || (kept->outcome == Outcome::not_attempted && next.outcome != Outcome::not_attempted))
+        kept = next;
+}
+
 }  // namespace
 
 bool same_name(std::string_view a, std::string_view b)
@@ -53,18 +62,20 @@ asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progre
 
     const auto executor = co_await asio::this_coro::executor;
     const auto addresses = co_await resolve(target, progress);
+    std::optional<Verdict> refused;
     for (std::size_t i = 0;; ++i) {
         const auto left = addresses.size() - i;
         const Way way{asio::ip::tcp::endpoint{addresses[i], target.port}, share_of_time(progress, left)};
         try {
             co_return co_await exchange(request, way, progress);
         } catch (const Failure& failure) {
-            if (left > 1 && failure.verdict.outcome == Outcome::no_response &&
-                progress.phase() == Phase::connect)
+            if (progress.phase() != Phase::connect)
+                throw;
+            keep_telling(refused, failure.verdict);
+            if (left > 1)
                 continue;
-            if (progress.phase() == Phase::connect)
-                forget_name(executor, target.host);
-            throw;
+            forget_name(executor, target.host);
+            throw Failure{*refused};
         } catch (const boost::system::system_error&) {  // out of time
             if (progress.phase() == Phase::connect)
                 forget_name(executor, target.host);

@@ -1,5 +1,8 @@
+#include "probes/resolver.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/scripted_server.hpp"
+#include "tests/unit/silent_port.hpp"
+#include "tests/unit/temporary_file.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 
@@ -255,6 +258,40 @@ TEST_CASE("http: a name's addresses are tried in turn, and IPv6 works")
                      Url::parse("http://" + std::string{host} + ":" + std::to_string(port) + "/").value()});
     CAPTURE(result.detail);
     CHECK(result.outcome == Outcome::ok);
+}
+
+TEST_CASE("http: of several addresses, the one that says something about the target counts")
+{
+    // A connection to a broadcast address fails with EACCES, which says something about us only (connect(2)).
+    const auto addresses =
+        GENERATE("127.0.0.1 two\n255.255.255.255 two\n", "255.255.255.255 two\n127.0.0.1 two\n");
+    CAPTURE(addresses);
+    asio::io_context loop;
+    TemporaryFile hosts{addresses};
+    configure_resolver(loop, {.servers = "127.0.0.1:1", .hosts = hosts.path()});
+    const auto closed = run_now(loop, HttpSpec{.url = Url::parse("http://two:1/").value()});
+    CAPTURE(closed.detail);
+    CHECK(closed.outcome == Outcome::no_response);
+    CHECK(to_string(closed.reason) == "connection_refused");
+
+    ScriptedServer server{loop, {reply(good)}};
+    const auto url = "http://two:" + std::to_string(server.address().port) + "/";
+    CHECK(run_now(loop, HttpSpec{.url = Url::parse(url).value()}).outcome == Outcome::ok);
+}
+
+TEST_CASE("http: an address that swallows packets leaves time for the next one")
+{
+    asio::io_context loop;
+    SilentPort silent{loop, "127.0.0.1"};
+    asio::ip::tcp::acceptor acceptor{loop, {asio::ip::make_address("127.0.0.2"), silent.address().port}};
+    asio::co_spawn(loop, answer_all(acceptor), asio::detached);
+    TemporaryFile hosts{"127.0.0.1 two\n127.0.0.2 two\n"};
+    configure_resolver(loop, {.servers = "127.0.0.1:1", .hosts = hosts.path()});
+    const auto url = "http://two:" + std::to_string(silent.address().port) + "/";
+    const auto result = run_now(loop, HttpSpec{.url = Url::parse(url).value()}, 1s);
+    CAPTURE(result.detail, to_string(result.reason));
+    CHECK(result.outcome == Outcome::ok);
+    CHECK(result.took > 400ms);
 }
 
 TEST_CASE("http: gigabytes, endless headers and drips are ended in time and in little memory")

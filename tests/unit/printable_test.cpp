@@ -102,3 +102,14 @@ TEST_CASE("secrets that a program was given are not shown in what it prints")
         {"DB_PASSWORD", "hunter22"}, {"SHORT_KEY", "x"}, {"NAME", "alice"}};
     CHECK(without_secrets("alice: hunter22, hunter22x!", given) == "alice: <secret>, <secret>x!");
 }
+
+TEST_CASE("an excerpt is one line, and says when there was more")
+{
+    CHECK(excerpt("") == "");
+    CHECK(excerpt(" a\r\n\tb  ") == "a b");
+    CHECK(excerpt("a\x1b[31mb\xff") == "a?[31mb?");
+    CHECK(excerpt("abcdefghij", 10) == "abcdefghij");
+    CHECK(excerpt("abcdefghijk", 10) == "abcdefg...");
+    CHECK(excerpt("abcdef\xc3\xa4\xc3\xa4\xc3\xa4", 10) == "abcdef...");
+    CHECK(excerpt("ab" + std::string(1000, ' ') + "c", 10) == "ab...");
+}
