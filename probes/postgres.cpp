@@ -62,6 +62,11 @@ Complaint complaint_of(PGconn* connection, const Secret& password)
     return postgres::parse_complaint(PQerrorMessage(connection), password);
 }
 
+Verdict too_large()
+{
+    return rejected(Reason::reply_too_large, fmt::format("more than {} bytes", reply_limit));
+}
+
 // What may have come from a server before it is a nuisance: libpq keeps a whole message in memory, however
 // long.
 class Budget {
@@ -71,7 +76,7 @@ public:
     {
         received_ += unread_bytes(socket);
         if (received_ > reply_limit)
-            throw Failure{rejected(Reason::reply_too_large, fmt::format("more than {} bytes", reply_limit))};
+            throw Failure{too_large()};
     }
 
 private:
@@ -225,6 +230,8 @@ void take(PGresult* result, QueryValue& value, const Session& session)
 {
     switch (PQresultStatus(result)) {
         case PGRES_SINGLE_TUPLE:
+            if (PQnfields(result) > 0 && static_cast<std::size_t>(PQgetlength(result, 0, 0)) > reply_limit)
+                throw Failure{too_large()};
             if (!value.row && PQnfields(result) > 0 && !PQgetisnull(result, 0, 0))
                 value.text = PQgetvalue(result, 0, 0);
             value.row = true;
@@ -262,8 +269,10 @@ std::string limited(const PostgresSpec& spec, Clock::time_point deadline)
     using std::chrono::milliseconds;
     if (spec.database == "pgbouncer")
         return spec.query;
-    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
+    // Later than our own deadline also when our loop is late, so that a timeout is called one.
+    constexpr milliseconds grace{1000};
     constexpr milliseconds longest = std::chrono::hours{24};
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()) + grace;
     return fmt::format("SET LOCAL statement_timeout = {}; {}",
                        std::clamp(left, milliseconds{1}, longest).count(), spec.query);
 }
@@ -283,6 +292,9 @@ asio::awaitable<Verdict> log_in_and_ask(const PostgresSpec& spec, Progress& prog
     if (PQstatus(connection.get()) != CONNECTION_OK)
         co_return judge_complaint(complaint_of(connection.get(), spec.password));
     PQsetnonblocking(connection.get(), 1);
+    // libpq reads until the socket is empty: a small buffer keeps a fast server from never letting it be.
+    constexpr int receive_buffer = 64 << 10;
+    ::setsockopt(PQsocket(connection.get()), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     progress.enter(Phase::reply);
     Session session{connection.get(), spec};
     if (spec.role) {
