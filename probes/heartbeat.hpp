@@ -4,17 +4,45 @@
 #include "probes/field.hpp"
 #include "probes/heartbeats.hpp"
 #include "probes/probe.hpp"
+#include "probes/secret.hpp"
+#include "probes/tls.hpp"
 
+#include <optional>
 #include <tuple>
 
 namespace keepwell {
 
+// The Redis server in which a heartbeat is kept.
+struct HeartbeatServer {
+    Address address{};
+    std::string username{};
+    Secret password{};
+    std::optional<TlsOptions> tls{};
+    int database = 0;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            required("address", &HeartbeatServer::address, "host:port of the Redis server"),
+            optional("username", &HeartbeatServer::username, "ACL user; empty: the default user"),
+            optional("password", &HeartbeatServer::password, "sent with AUTH when it is not empty"),
+            optional("tls", &HeartbeatServer::tls, "speak TLS: true, or a table of options"),
+            optional("database", &HeartbeatServer::database, "number of the database").between(0, 65'535),
+        };
+    }
+    bool operator==(const HeartbeatServer&) const = default;
+};
+
 // Has a service that listens on no port reported in lately? By POST to keepwell, by touching a file, or by
-// writing to a Redis key. Before its first beat it has the whole limit from the time keepwell first asks.
+// writing to a Redis key: the time (seconds since 1970, or milliseconds), or anything at all in a key that
+// expires by itself. Before its first beat it has the whole limit from the time keepwell first asks. What we
+// cannot read says nothing about it.
 struct HeartbeatSpec {
     Duration max_age{};
     std::string name{};
     std::string file{};
+    std::optional<HeartbeatServer> redis{};
+    std::string key{};
 
     static constexpr std::string_view kind = "heartbeat";
     static constexpr std::string_view summary =
@@ -27,6 +55,9 @@ struct HeartbeatSpec {
             optional("name", &HeartbeatSpec::name,
                      "under which it posts to /api/v1/heartbeat/NAME; empty: the service's"),
             optional("file", &HeartbeatSpec::file, "a local file that it touches, instead of posting"),
+            optional("redis", &HeartbeatSpec::redis, "a Redis server to which it writes, instead of posting"),
+            optional("key", &HeartbeatSpec::key,
+                     "the key there: it holds the time of the last beat, or is there as long as it is alive"),
         };
     }
     std::vector<std::string> faults() const;

@@ -189,10 +189,10 @@ TEST_CASE("exec: endless output leaves the loop to others")
         });
     };
     tick();
-    const auto result = run_now(loop, ExecSpec{.argv = {"yes"}}, 500ms);
+    const auto result = run_now(loop, ExecSpec{.argv = {"yes"}}, 1s);
     CHECK(result.reason == Reason::timeout);
     CHECK(result.output.ends_with("y\ny\n"));
-    CHECK(worst < 250ms);  // sanitizers and a busy machine included
+    CHECK(worst < 700ms);  // sanitizers and a busy machine included
     CHECK(no_children_left(loop));
 }
 

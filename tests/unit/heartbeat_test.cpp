@@ -21,6 +21,26 @@ void touch(const std::string& path, std::chrono::nanoseconds ago)
     REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
 }
 
+std::string bulk(const std::string& text)
+{
+    return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+}
+
+std::string ago_in(std::chrono::nanoseconds ago, double units_per_second)
+{
+    const std::chrono::duration<double> at = std::chrono::system_clock::now().time_since_epoch() - ago;
+    return std::to_string(at.count() * units_per_second);
+}
+
+// A Redis server that answers one GET of the key `beat`.
+constexpr std::string_view get_beat = "*2\r\n$3\r\nGET\r\n$4\r\nbeat\r\n";
+std::vector<Step> answers(std::string reply) { return {{get_beat.size(), std::move(reply)}}; }
+
+HeartbeatSpec in_redis(const ScriptedServer& server, Duration max_age = 1min)
+{
+    return {.max_age = max_age, .redis = HeartbeatServer{.address = server.address()}, .key = "beat"};
+}
+
 }  // namespace
 
 TEST_CASE("heartbeat: who posts in time is well, who does not is late")
@@ -75,6 +95,7 @@ TEST_CASE("heartbeat: a file is as alive as its last change")
         {95s, Outcome::rejected, "last beat 95 s ago, limit 1m"},
         {-1s, Outcome::ok, "last beat 0.0 s ago"},
         {-1h, Outcome::ok, "in the future"},
+        {-std::chrono::years{200}, Outcome::ok, "in the future"},
     }));
     CAPTURE(words);
     Folder folder;
@@ -136,4 +157,88 @@ TEST_CASE("heartbeat: a stamp is as old as its clock says, as far as that fits w
         CHECK(heartbeats(loop).age_of("file", look.stamp, look.wall, now) == look.age);
         now += 10s;
     }
+}
+
+TEST_CASE("heartbeat: a key in Redis holds the time of the last beat, or is just there")
+{
+    auto [reply, outcome, reason, words] = GENERATE(table<std::string, Outcome, Reason, std::string>({
+        {bulk(ago_in(5s, 1)), Outcome::ok, Reason::none, "last beat 5."},
+        {bulk(ago_in(5s, 1000)), Outcome::ok, Reason::none, "last beat 5."},
+        {bulk(ago_in(95s, 1)), Outcome::rejected, Reason::late, "last beat 95 s ago, limit 1m"},
+        {bulk(ago_in(-1h, 1)), Outcome::ok, Reason::none, "in the future"},
+        {bulk("1e300"), Outcome::ok, Reason::none, "in the future"},
+        {bulk("-1e300"), Outcome::rejected, Reason::late, "limit 1m"},
+        {bulk("nan"), Outcome::ok, Reason::none, "is there"},
+        {bulk("alive"), Outcome::ok, Reason::none, "is there"},
+        {bulk(""), Outcome::ok, Reason::none, "is there"},
+        {"$-1\r\n", Outcome::ok, Reason::none, "is missing, watched for 0.0 s"},
+        {"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n", Outcome::ok, Reason::none,
+         "is there"},
+        {"-NOAUTH Authentication required.\r\n", Outcome::not_attempted, Reason::authentication_required,
+         "cannot be read"},
+        {"-LOADING Redis is loading the dataset in memory\r\n", Outcome::not_attempted, Reason::starting_up,
+         "cannot be read"},
+    }));
+    CAPTURE(reply);
+    asio::io_context loop;
+    ScriptedServer server{loop, answers(reply)};
+    const auto result = run_now(loop, in_redis(server));
+    CHECK(result.outcome == outcome);
+    CHECK(result.reason == reason);
+    CHECK_THAT(result.detail, Catch::Matchers::Contains(words));
+    CHECK(server.received() == get_beat);
+}
+
+TEST_CASE("heartbeat: a key that has gone is late at once")
+{
+    asio::io_context loop;
+    ScriptedServer server{loop, answers("$-1\r\n")};
+    CHECK(run_now(loop, in_redis(server)).outcome == Outcome::ok);
+    CHECK(run_until(loop, [&] { return run_now(loop, in_redis(server, 300ms)).reason == Reason::late; }));
+}
+
+TEST_CASE("heartbeat: when Redis does not answer, that says nothing about the service")
+{
+    auto [fault, step, reason] = GENERATE(table<Fault, std::size_t, Reason>({
+        {Fault::close, 0, Reason::connection_closed},
+        {Fault::reset, 0, Reason::connection_reset},
+        {Fault::stall, 0, Reason::timeout},
+        {Fault::garbage, 0, Reason::protocol_error},
+    }));
+    CAPTURE(step, reason);
+    asio::io_context loop;
+    ScriptedServer server{loop, answers("+OK\r\n"), fault, step};
+    const auto result = run_now(loop, in_redis(server), 500ms);
+    CHECK(result.outcome == Outcome::not_attempted);
+    CAPTURE(result.detail);
+    // Who closes with our bytes unread resets the connection.
+    if (fault != Fault::close || result.reason != Reason::connection_reset)
+        CHECK(result.reason == reason);
+    CHECK_THAT(result.detail, Catch::Matchers::Contains("cannot be read from key beat of redis 127.0.0.1:"));
+    CHECK(result.took < 2s);
+
+    auto nobody = in_redis(server);
+    nobody.redis->address.port = 1;
+    const auto refused = run_now(loop, nobody, 500ms);
+    CHECK(refused.outcome == Outcome::not_attempted);
+    CHECK(refused.reason == Reason::connection_refused);
+}
+
+TEST_CASE("heartbeat: what no single field can know is a fault")
+{
+    const HeartbeatServer server{.address = {.host = "redis", .port = 6379}};
+    auto [spec, words] = GENERATE_COPY(table<HeartbeatSpec, std::string>({
+        {HeartbeatSpec{.max_age = 1min, .file = "/x", .redis = server, .key = "k"}, "not both"},
+        {HeartbeatSpec{.max_age = 1min, .redis = server}, "which key"},
+        {HeartbeatSpec{.max_age = 1min, .key = "k"}, "add `redis`"},
+        {HeartbeatSpec{.max_age = 1min,
+                       .redis = HeartbeatServer{.address = {.host = "redis", .port = 1}, .username = "u"},
+                       .key = "k"},
+         "needs a password"},
+    }));
+    CAPTURE(words);
+    REQUIRE(spec.faults().size() == 1);
+    CHECK_THAT(spec.faults()[0], Catch::Matchers::Contains(words));
+    CHECK(HeartbeatSpec{.max_age = 1min, .redis = server, .key = "k"}.faults().empty());
+    CHECK(HeartbeatSpec{.max_age = 1min}.faults().empty());
 }
