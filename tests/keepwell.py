@@ -71,8 +71,11 @@ class Daemon(servers.Server):
         return [each for each in happenings if kind in (None, each["kind"]) and service in (None, each["service"])]
 
     def wait_state(self, service, state, seconds=15):
-        return servers.wait_until(lambda: self.service(service)["state"] == state, seconds,
-                                  f"{service} is {state}; it is {self.service(service)}", 0.05)
+        def reached():
+            now = self.service(service)
+            assert now["state"] == state, now
+            return True
+        return servers.wait_until(reached, seconds, f"{service} is {state}", 0.05)
 
     def wait_hold(self, service, hold, seconds=15):
         return servers.wait_until(lambda: self.instance(service).get("hold", {}).get("name") == hold, seconds,

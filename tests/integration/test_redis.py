@@ -116,9 +116,9 @@ def test_a_script_that_does_not_end_keeps_the_server_busy(build):
         servers.wait_until(lambda: probe(build, "redis", server.address)["outcome"] == "ok")
 
 
-@pytest.mark.xfail(reason="loading takes longer than the test waits on a busy machine")
 def test_a_dataset_that_is_being_loaded(build):
-    with servers.redis("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024") as server:
+    with servers.redis("--enable-debug-command", "yes", "--key-load-delay", "500",
+                       "--loading-process-events-interval-bytes", "1024") as server:
         cli(server, "DEBUG", "POPULATE", "20000", "key", "100")
         cli(server, "SAVE")
         server.kill()
@@ -131,9 +131,8 @@ def test_a_dataset_that_is_being_loaded(build):
         servers.wait_until(has_loaded, 30)
 
 
-@pytest.mark.xfail(reason="as root, Redis may write there after all")
 def test_a_dataset_that_cannot_be_written(build):
-    with servers.redis("--save", "1 1") as server:
+    with servers.redis("--save", "1 1", "--enable-protected-configs", "yes") as server:
         cli(server, "CONFIG", "SET", "dir", "/proc")
         cli(server, "SET", "key", "value")
         servers.wait_until(lambda: "rdb_last_bgsave_status:err" in cli(server, "INFO", "persistence"), 30)
