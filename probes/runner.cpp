@@ -54,6 +54,9 @@ Verdict verdict_of(const boost::system::error_code& error)
         return not_attempted(Reason::resource_exhausted, error.message());
     if (error == errc::permission_denied || error == errc::operation_not_permitted)
         return not_attempted(Reason::permission_denied, error.message());
+    if (error ==
+        errc::invalid_argument)  // an address that cannot be asked, as a link-local one without a scope
+        return not_attempted(Reason::bad_configuration, error.message());
     if (error.category() == asio::error::get_ssl_category())
         return rejected(Reason::tls_failure, error.message());
     if (error == asio::error::operation_aborted)

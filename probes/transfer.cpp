@@ -36,12 +36,18 @@ std::chrono::milliseconds share_of_time(const Progress& progress, std::size_t ad
                     std::chrono::floor<milliseconds>(left) / static_cast<int>(addresses_left));
 }
 
-// Of what several addresses said, keeps the first that is about the target: where there is no IPv6, a name's
-// second address only says that about us.
-void keep_telling(std::optional<Verdict>& kept, const Verdict& next)
+// Of what several addresses said, how much each says about the target: an answer before silence, silence
+// before what the network says, and last what is only about us (where there is no IPv6, say).
+int weight(const Verdict& verdict)
 {
-    if (!kept || (kept->outcome == Outcome::not_attempted && next.outcome != Outcome::not_attempted))
-        kept = next;
+    if (verdict.outcome == Outcome::not_attempted)
+        return 0;
+    switch (verdict.reason) {
+        case Reason::connection_refused:
+        case Reason::connection_reset: return 3;
+        case Reason::timeout: return 2;
+        default: return 1;
+    }
 }
 
 }  // namespace
@@ -71,7 +77,8 @@ asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progre
         } catch (const Failure& failure) {
             if (progress.phase() != Phase::connect)
                 throw;
-            keep_telling(refused, failure.verdict);
+            if (!refused || weight(failure.verdict) > weight(*refused))
+                refused = failure.verdict;
             if (left > 1)
                 continue;
             forget_name(executor, target.host);

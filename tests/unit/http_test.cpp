@@ -262,9 +262,11 @@ TEST_CASE("http: a name's addresses are tried in turn, and IPv6 works")
 
 TEST_CASE("http: of several addresses, the one that says something about the target counts")
 {
-    // A connection to a broadcast address fails with EACCES, which says something about us only (connect(2)).
+    // A link-local address without its interface fails with EINVAL, and without IPv6 with EADDRNOTAVAIL:
+    // either says something about us only (ipv6(7)).
     const auto addresses =
-        GENERATE("127.0.0.1 two\n255.255.255.255 two\n", "255.255.255.255 two\n127.0.0.1 two\n");
+        GENERATE("127.0.0.1 two\nfe80::1 two\n", "fe80::1 two\n127.0.0.1 two\n",
+                 "127.0.0.1 two\n255.255.255.255 two\n", "255.255.255.255 two\n127.0.0.1 two\n");
     CAPTURE(addresses);
     asio::io_context loop;
     TemporaryFile hosts{addresses};
