@@ -3,6 +3,7 @@
 #include "daemon/schedule.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace keepwell {
 
@@ -321,6 +322,7 @@ void Monitor::finish_action(InstanceId id, const ActionOutcome& outcome, Clock::
     notes.acting = view.in_flight = false;
     view.last_action = outcome;
     view.last_action_at = now;
+    view.last_action_signal = std::exchange(notes.acting_on, {});
     view.record.not_before = later(view.record.not_before, now - notes.raised_at);  // counts from its end
     for (auto* sink : sinks_)
         sink->action_finished(id, outcome, now);

@@ -31,7 +31,8 @@ struct InstanceView {
     std::string cascade_from{};
     std::optional<ActionOutcome> last_action{};
     Clock::time_point last_action_at{};
-    bool started_once = false;  // all startup probes have passed since started_at
+    Signal last_action_signal{};  // what it answered
+    bool started_once = false;    // all startup probes have passed since started_at
 };
 
 struct ServiceView {
@@ -137,6 +138,7 @@ private:
         Clock::time_point born_at = Clock::time_point::min();       // last real (re)start we know of
         Clock::time_point restarted_at = Clock::time_point::min();  // the restart that `owes` is about
         Clock::time_point raised_at{};
+        Signal acting_on{};             // while acting
         Clock::time_point deadline{};   // of the gates' answers or the action's report
         Clock::time_point gate_time{};  // of the answer, or, after a failure, when to ask again
         Clock::time_point slot_until = Clock::time_point::min();

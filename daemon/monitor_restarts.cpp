@@ -179,6 +179,7 @@ void Monitor::raise(InstanceId id, Clock::time_point now)
     notes.dipped = false;
     if (acts(service)) {
         notes.acting = view.in_flight = true;
+        notes.acting_on = signal;
         notes.deadline = later(now + report_margin, policy.command->timeout);
     } else {
         // Whoever obeys the signal needs time, too: the next one comes after a start could have been seen.

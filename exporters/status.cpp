@@ -94,7 +94,8 @@ json::object instance_object(const Monitor& monitor, InstanceId id, Clock::time_
                                         {"detail", valid_utf8(view.last_action->detail)},
                                         {"output", valid_utf8(view.last_action->output)},
                                         {"at", time_text(view.last_action_at, now)},
-                                        {"seconds", seconds(view.last_action->took)}};
+                                        {"seconds", seconds(view.last_action->took)},
+                                        {"signal", signal_object(view.last_action_signal, now)}};
     object["restarts"] = std::move(restarts);
     json::array probes;
     for (std::size_t i = 0; i < row.probe_count; ++i)

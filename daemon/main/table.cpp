@@ -38,6 +38,24 @@ std::string ago(const std::string& since)
     return fmt::format("{}d{:02}h", seconds / 86400, seconds / 3600 % 24);
 }
 
+// "redis connection_refused: connection refused", of an attempt or a signal.
+std::string failure(const std::string& probe, const json::object& object)
+{
+    const auto detail = text(object, "detail");
+    return fmt::format("{} {}{}{}", probe, text(object, "reason"), detail.empty() ? "" : ": ", detail);
+}
+
+// When it was, why, and what came of it: "last restart 3s ago (redis connection_refused: connection refused):
+// ok".
+std::string last_restart(const json::object& last)
+{
+    const auto& signal = last.at("signal").as_object();
+    auto cause = text(signal, "cause");  // of a cascade
+    if (const auto probe = text(signal, "probe"); !probe.empty())
+        cause = failure(probe, signal);
+    return fmt::format("last restart {} ago ({}): {}", ago(text(last, "at")), cause, text(last, "result"));
+}
+
 std::string why(const json::object& service, const json::object& instance)
 {
     std::string reason;
@@ -48,9 +66,7 @@ std::string why(const json::object& service, const json::object& instance)
             const auto* last = each.as_object().if_contains("last_attempt");
             if (!last || text(last->as_object(), "outcome") == "ok")
                 continue;
-            const auto detail = text(last->as_object(), "detail");
-            reason = fmt::format("{} {}{}{}", text(each.as_object(), "name"),
-                                 text(last->as_object(), "reason"), detail.empty() ? "" : ": ", detail);
+            reason = failure(text(each.as_object(), "name"), last->as_object());
             break;
         }
     if (const auto root = text(service, "root_cause"); !root.empty())
@@ -62,8 +78,7 @@ std::string why(const json::object& service, const json::object& instance)
                               detail.empty() ? text(hold->as_object(), "words") : detail);
     }
     if (const auto* last = instance.at("restarts").as_object().if_contains("last"))
-        reason += fmt::format("{}last restart {} ago: {}", reason.empty() ? "" : "; ",
-                              ago(text(last->as_object(), "at")), text(last->as_object(), "result"));
+        reason += (reason.empty() ? "" : "; ") + last_restart(last->as_object());
     return reason;
 }
 

@@ -16,7 +16,8 @@ try:
     while os.path.exists(f"/proc/{pid}") and "Z" not in open(f"/proc/{pid}/stat").read().split(")")[1]: time.sleep(0.01)
 except (OSError, ValueError): pass
 child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-open(pid_file, "w").write(str(child.pid))
+open(pid_file + ".new", "w").write(str(child.pid))
+os.replace(pid_file + ".new", pid_file)  # who reads it finds the whole number
 print("started", child.pid)
 """
 

@@ -4,6 +4,8 @@ gate's hold, healing and the reason; and stop leaves nothing behind."""
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import tempfile
 
@@ -16,12 +18,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Quickstart:
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, root=ROOT):
+        self.root = root
         self.directory = pathlib.Path(directory)
         self.env = {**os.environ, "KEEPWELL_BUILD": str(build), "KEEPWELL_QUICKSTART_DIR": str(directory)}
 
     def run(self, *words, code=0):
-        done = subprocess.run([ROOT / "deploy" / "quickstart", *words], env=self.env, capture_output=True, text=True,
+        done = subprocess.run([self.root / "deploy" / "quickstart", *words], env=self.env, capture_output=True, text=True,
                               timeout=110, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -36,8 +39,19 @@ class Quickstart:
     def get(self, name, path):
         return servers.get(f"http://127.0.0.1:{self.port(name)}{path}")
 
-    def metric(self, line):
-        return any(each.startswith(line) for each in self.get("keepwell", "/metrics")[1].splitlines())
+    def metric(self, name, **labels):
+        """The sum of the series that have these labels."""
+        total = 0.0
+        for line in self.get("keepwell", "/metrics")[1].splitlines():
+            match = re.fullmatch(r"(\w+)\{(.*)\} (\S+)", line)
+            if match and match[1] == name and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', match[2])).items():
+                total += float(match[3])
+        return total
+
+    def why(self, service):
+        """What `keepwell status` says of the service after its state."""
+        line = next(line for line in self.run("status").splitlines() if re.match(rf"{service} +{service} ", line))
+        return line.split(maxsplit=4)[4]
 
 
 @pytest.fixture(name="quickstart", scope="module")
@@ -65,28 +79,46 @@ def test_the_page_shows_the_stack_through_nginx(quickstart):
     assert "does not run" not in quickstart.run("status")
 
 
-@pytest.mark.parametrize("how", ["kill", "hang"])
-def test_a_broken_redis_is_noticed_and_restarted_and_its_dependant_left_alone(quickstart, how):
-    before, api = quickstart.pid("redis"), quickstart.pid("api")
+@pytest.mark.parametrize("how, reason", [("kill", "connection_refused"), ("hang", "timeout")])
+def test_a_broken_redis_is_noticed_and_restarted_and_its_dependant_left_alone(quickstart, how, reason):
+    def counts():
+        return [quickstart.metric("keepwell_probe_failures_total", compose_service="redis", reason=reason),
+                quickstart.metric("keepwell_signals_total", compose_service="redis"),
+                quickstart.metric("keepwell_actions_total", compose_service="redis", result="ok")]
+
+    pid, api, before = quickstart.pid("redis"), quickstart.pid("api"), counts()
     text = quickstart.run("break", "redis", how)
-    assert "reason=connection_refused" in text if how == "kill" else "reason=timeout" in text
-    assert "service=redis" in text and "restart finished" in text
-    assert quickstart.pid("redis") != before and quickstart.pid("api") == api
+    assert re.search(rf'msg="signal raised" service=redis .* reason={reason} ', text)
+    assert re.search(r'msg="restart finished" service=redis .* result=ok ', text)
+    assert f"ago (redis {reason}: " in text  # break ends with the status
+    assert quickstart.pid("redis") != pid and quickstart.pid("api") == api
     assert quickstart.get("keepwell", "/health")[0] == 200
-    assert quickstart.metric('keepwell_actions_total{compose_project="quickstart",compose_service="redis"')
+    assert f"(redis {reason}: " in quickstart.why("redis")
+    assert quickstart.metric("keepwell_instance_state", compose_service="redis", state="healthy") == 1
+    assert [after > number for after, number in zip(counts(), before)] == [True, True, True]
+    assert quickstart.metric("keepwell_actions_total", compose_service="api") == 0
 
 
 @pytest.mark.parametrize("service", ["nginx", "redis"])
 def test_a_broken_configuration_forbids_the_restart_until_it_is_mended(quickstart, service):
-    before = quickstart.pid(service)
+    def actions():
+        return quickstart.metric("keepwell_actions_total", compose_service=service)
+
+    pid, before = quickstart.pid(service), actions()
     text = quickstart.run("break", service, "config")
-    assert "hold=gate_failed" in text
-    assert "gate_failed" in quickstart.run("status")
-    assert quickstart.pid(service) == before
+    assert re.search(rf'msg="restart held" service={service} .* hold=gate_failed ', text)
+    wrong = {"nginx": "unknown directive", "redis": "maxmemory plenty"}[service]
+    assert re.search(rf"timeout: .*; not restarted \(gate_failed\): .*{wrong}", quickstart.why(service))
+    assert quickstart.metric("keepwell_restart_held", compose_service=service, hold="gate_failed") == 1
+    assert quickstart.metric("keepwell_probe_failures_total", compose_service=service, reason="exit_code") > 0
+    assert quickstart.metric("keepwell_instance_state", compose_service=service, state="unhealthy") == 1
+    assert quickstart.pid(service) == pid and actions() == before
     assert quickstart.get("keepwell", f"/health/{service}")[0] == 503
     text = quickstart.run("mend", service)
-    assert "restart finished" in text
-    assert quickstart.pid(service) != before
+    assert re.search(rf'msg="restart finished" service={service} .* result=ok ', text)
+    assert quickstart.pid(service) != pid and actions() == before + 1
+    assert quickstart.metric("keepwell_restart_held", compose_service=service) == 0
+    assert "timeout: " in quickstart.why(service)  # why it was restarted
 
 
 def test_a_worker_that_reports_in_no_more_is_restarted(quickstart):
@@ -94,6 +126,26 @@ def test_a_worker_that_reports_in_no_more_is_restarted(quickstart):
     text = quickstart.run("break", "worker", "stuck")
     assert "reason=late" in text
     assert quickstart.pid("worker") != before
+
+
+def test_it_starts_what_it_has_built_itself(build, tmp_path):
+    """As a newcomer does it, but for the compiler: cmake "builds" by pointing at what has been built."""
+    root, tools, parent = tmp_path / "checkout", tmp_path / "bin", tempfile.mkdtemp(prefix="keepwell-quickstart-")
+    os.chmod(parent, 0o711)
+    shutil.copytree(ROOT / "deploy", root / "deploy", ignore=shutil.ignore_patterns("app"))
+    tools.mkdir()
+    cmake = tools / "cmake"
+    cmake.write_text(f'#!/bin/sh\n[ "$1" != --build ] || ln -sfn {build} "$2"\n', encoding="utf-8")
+    cmake.chmod(0o755)
+    quickstart = Quickstart(build, f"{parent}/stack", root)
+    del quickstart.env["KEEPWELL_BUILD"]
+    quickstart.env |= {"KEEPWELL_PACKAGES": "skip", "PATH": f"{tools}:{os.environ['PATH']}"}
+    try:
+        assert "The stack is healthy" in quickstart.run("start")
+        assert (root / "build" / "quickstart").exists()
+    finally:
+        quickstart.run("stop")
+        os.rmdir(parent)  # fails when something is left
 
 
 def test_wrong_words_are_answered_with_the_right_ones(quickstart):
