@@ -50,7 +50,7 @@ struct HttpSpec {
     std::vector<Pattern> body_not_matches{};
     std::vector<HeaderCheck> header_checks{};
     std::vector<JsonCheck> json{};
-    ByteSize max_body{1024 * 1024};
+    ByteSize max_body{1U << 20};
     int certificate_min_days = 0;
     bool reuse = false;
 

@@ -45,8 +45,8 @@ struct HttpRequest {
     std::string connect_to{};   // `host` or `host:port` to connect to instead of the URL's; numeric or a name
     bool reuse = false;  // keep the connection, and take a kept one; else each transfer has one of its own
 
-    std::uint64_t max_body = 1024 * 1024;  // bytes after which reading stops, which is no error
-    std::uint64_t keep_body = 0;           // how many of them to keep
+    std::uint64_t max_body = 1U << 20;  // bytes after which reading stops, which is no error
+    std::uint64_t keep_body = 0;        // how many of them to keep
     bool keep_headers = false;
 
     bool operator==(const HttpRequest&) const = default;
