@@ -1,4 +1,6 @@
-// What can be said of a configuration without running it: check, explain, reference and schema.
+// What can be said of a configuration without running it: check, explain, reference and schema; and where one
+// comes from: import.
+#include "daemon/compose/import.hpp"
 #include "daemon/config.hpp"
 #include "daemon/explain.hpp"
 #include "daemon/main/commands.hpp"
@@ -7,8 +9,11 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <iterator>
+#include <system_error>
 
 namespace keepwell {
 
@@ -20,6 +25,18 @@ std::string standard_input()
     char bytes[65536];
     while (const auto count = std::fread(bytes, 1, sizeof bytes, stdin))
         text.append(bytes, count);
+    return text;
+}
+
+// Throws std::system_error.
+std::string contents_of(const std::string& file)
+{
+    if (file == "-")
+        return standard_input();
+    std::ifstream stream{file, std::ios::binary};
+    std::string text{std::istreambuf_iterator<char>{stream}, {}};
+    if (!stream)
+        throw std::system_error{errno, std::generic_category(), file};
     return text;
 }
 
@@ -48,6 +65,20 @@ int check_command(const std::string& file)
     fmt::print("{}: fine; {} service{}, {} probe{}, {} warning{}\n", file,
                loaded.config.stack.services.size(), loaded.config.stack.services.size() == 1 ? "" : "s",
                probes, probes == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+    return 0;
+}
+
+int import_command(const std::string& compose_file)
+{
+    const auto name = compose_file == "-" ? "standard input" : compose_file;
+    const auto imported = compose::import_compose(contents_of(compose_file), name);
+    std::fputs(render(imported.problems).c_str(), stderr);
+    if (!imported.ok())
+        return exit_usage;
+    std::fputs(imported.yaml.c_str(), stdout);
+    const auto left = imported.services - imported.translated - imported.guessed;
+    fmt::print(stderr, "{}: {} services: {} translated, {} guessed, {} left to you\n", name,
+               imported.services, imported.translated, imported.guessed, left);
     return 0;
 }
 

@@ -21,6 +21,7 @@ struct RunOptions {
 
 struct CommandOptions {
     std::string file = "keepwell.yaml";
+    std::string compose_file = "-";
     std::string kind{};
     std::vector<std::string> targets{};
     std::vector<std::string> settings{};
@@ -35,6 +36,7 @@ struct CommandOptions {
 // Each returns the exit code. Errors of the system are thrown as std::exception.
 int run_command(const RunOptions&);
 int check_command(const std::string& file);
+int import_command(const std::string& compose_file);
 int probe_command(const CommandOptions&);
 int status_command(const CommandOptions&);
 int explain_command(const CommandOptions&);

@@ -15,6 +15,7 @@ constexpr auto examples =
     "Examples:\n"
     "  keepwell --config.file=keepwell.yaml           watch the stack that the file describes\n"
     "  keepwell check keepwell.yaml                   is the file right? all problems at once\n"
+    "  docker compose config --format json | keepwell import - >keepwell.yaml\n"
     "  keepwell probe redis 127.0.0.1:6379            one attempt; exit code 0-3 = ok, rejected, "
     "no_response, not_attempted\n"
     "  keepwell probe exec -- nginx -t                a program's exit code\n"
@@ -81,6 +82,13 @@ void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
     probe->add_option("--timeout", options.timeout, "deadline of the attempt")->capture_default_str();
     probe->add_flag("--json", options.json, "the whole result as JSON");
     probe->callback([&] { exit_code = probe_command(options); });
+
+    auto* import = app.add_subcommand("import", "make a configuration from a Compose file");
+    import
+        ->add_option("FILE", options.compose_file,
+                     "what `docker compose config` prints, or a Compose file; `-` for standard input")
+        ->capture_default_str();
+    import->callback([&] { exit_code = import_command(options.compose_file); });
 
     auto* status = app.add_subcommand("status", "how every service is, from the running keepwell");
     add_url(status, options.url);
