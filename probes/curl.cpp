@@ -294,4 +294,17 @@ asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progres
     co_return reply;
 }
 
+std::string absolute_url(const Url& base, const std::string& location)
+{
+    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url{curl_url(), &curl_url_cleanup};
+    constexpr unsigned lenient = CURLU_NON_SUPPORT_SCHEME | CURLU_ALLOW_SPACE | CURLU_PATH_AS_IS;
+    char* text = nullptr;
+    if (curl_url_set(url.get(), CURLUPART_URL, base.whole().c_str(), lenient) != CURLUE_OK ||
+        curl_url_set(url.get(), CURLUPART_URL, location.c_str(), lenient) != CURLUE_OK ||
+        curl_url_get(url.get(), CURLUPART_URL, &text, 0) != CURLUE_OK)
+        return location;
+    const std::unique_ptr<char, decltype(&curl_free)> owner{text, &curl_free};
+    return text;
+}
+
 }  // namespace keepwell

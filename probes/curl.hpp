@@ -18,4 +18,7 @@ struct Way {
 // One request and its answer over one connection, by libcurl; what transfer() promises, for one address.
 asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progress& progress);
 
+// What a Location header in the answer to a request for `base` means; as it is when it is no URL at all.
+std::string absolute_url(const Url& base, const std::string& location);
+
 }  // namespace keepwell

@@ -78,6 +78,21 @@ std::optional<HttpRequest> redirected(const HttpRequest& request, const HttpRepl
     return next;
 }
 
+// Makes the request the one that a redirect asks for; false when that is not to be made. Not a part of the
+// coroutine, whose frame would have to hold two requests.
+bool follow(HttpRequest& request, const HttpReply& reply, int redirects, int most)
+{
+    auto next = redirected(request, reply);
+    if (!next)
+        return false;
+    if (redirects == most)
+        throw Failure{rejected(
+            Reason::too_many_redirects,
+            "redirected more than " + std::to_string(redirects) + " times, at last to " + next->url.text())};
+    request = *std::move(next);
+    return true;
+}
+
 // ---- the checks ----
 
 // The beginning of the body helps at 3 a.m., but a server may repeat in it what it was sent: it is shown only
@@ -251,15 +266,9 @@ asio::awaitable<Verdict> probe(const HttpSpec& spec, Progress& progress)
     HttpReply reply = co_await transfer(request, progress);
     int redirects = 0;
     while (spec.follow_redirects && is_redirect(reply) && !spec.status.contains(reply.status)) {
-        auto next = redirected(request, reply);
-        if (!next)
+        if (!follow(request, reply, redirects, spec.max_redirects))
             break;
-        if (redirects == spec.max_redirects)
-            co_return rejected(Reason::too_many_redirects, "redirected more than " +
-                                                               std::to_string(redirects) +
-                                                               " times, at last to " + next->url.text());
         ++redirects;
-        request = *std::move(next);
         reply = co_await transfer(request, progress);
     }
     progress.note("http_status_code", reply.status);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace keepwell {
 
@@ -29,7 +30,12 @@ public:
     }
     // For libraries that measure phases themselves; replaces what enter() has measured.
     void measured(Phase phase, Clock::duration took) { times_[static_cast<std::size_t>(phase)] = took; }
-    void note(std::string_view name, double value) { facts_.push_back({name, value}); }
+    void note(std::string_view name, double value)
+    {
+        if (facts_.empty())
+            facts_.reserve(usual_facts);
+        facts_.push_back({name, value});
+    }
     void keep_output(std::string output) { output_ = std::move(output); }
 
     Clock::time_point deadline() const { return deadline_; }
@@ -45,7 +51,7 @@ public:
     Clock::time_point started() const { return started_; }
     Phase phase() const { return phase_; }
 
-    // Ends the current phase and gives all that was noted to the result.
+    // Ends the current phase and gives all that was noted to the result; to be called once.
     void finish(ProbeResult& result)
     {
         enter(phase_);
@@ -53,11 +59,13 @@ public:
         result.started = started_;
         result.took = entered_ - started_;
         result.phase_took = times_;
-        result.facts = facts_;
-        result.output = output_;
+        result.facts = std::move(facts_);
+        result.output = std::move(output_);
     }
 
 private:
+    static constexpr std::size_t usual_facts = 4;
+
     Clock::time_point deadline_;
     Clock::time_point started_;
     Clock::time_point entered_;

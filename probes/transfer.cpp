@@ -1,6 +1,6 @@
 #include "probes/transfer.hpp"
 
-#include "probes/curl.hpp"
+#include "probes/plain_http.hpp"
 #include "probes/resolver.hpp"
 
 #include <boost/asio/this_coro.hpp>
@@ -36,6 +36,11 @@ std::chrono::milliseconds share_of_time(const Progress& progress, std::size_t ad
                     std::chrono::floor<milliseconds>(left) / static_cast<int>(addresses_left));
 }
 
+asio::awaitable<HttpReply> exchange_by(const HttpRequest& request, const Way& way, Progress& progress)
+{
+    return is_plain(request) ? plain_exchange(request, way, progress) : exchange(request, way, progress);
+}
+
 // Of what several addresses said, how much each says about the target: an answer before silence, silence
 // before what the network says, and last what is only about us (where there is no IPv6, say).
 int weight(const Verdict& verdict)
@@ -64,7 +69,7 @@ asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progre
         co_return co_await exchange(request, Way{}, progress);
     const auto target = target_of(request);
     if (const auto known = numeric_form(target))
-        co_return co_await exchange(request, Way{asio::ip::tcp::endpoint{*known, target.port}}, progress);
+        co_return co_await exchange_by(request, Way{asio::ip::tcp::endpoint{*known, target.port}}, progress);
 
     const auto executor = co_await asio::this_coro::executor;
     const auto addresses = co_await resolve(target, progress);
@@ -73,7 +78,7 @@ asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progre
         const auto left = addresses.size() - i;
         const Way way{asio::ip::tcp::endpoint{addresses[i], target.port}, share_of_time(progress, left)};
         try {
-            co_return co_await exchange(request, way, progress);
+            co_return co_await exchange_by(request, way, progress);
         } catch (const Failure& failure) {
             if (progress.phase() != Phase::connect)
                 throw;

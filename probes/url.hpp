@@ -22,6 +22,7 @@ public:
     std::string text() const;       // for people: without the query, at most 200 characters
     std::string origin() const;     // `http://host:port`, nothing after it
     std::string authority() const;  // `host` or `host:port`, as in the Host header
+    const std::string& target() const { return target_; }  // path and query, as in a request line
     const Address& address() const { return address_; }
 
     bool empty() const { return address_.host.empty(); }

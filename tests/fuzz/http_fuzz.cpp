@@ -2,6 +2,7 @@
 // was understood once is understood again as it is written back. The first byte says which reader gets the
 // rest.
 #include "probes/http.hpp"
+#include "probes/http_reply.hpp"
 #include "probes/printable.hpp"
 #include "probes/reply_reader.hpp"
 
@@ -65,6 +66,39 @@ void read_reply(std::string_view text)
     require(reply.body.size() <= 50 && reply.body_bytes <= 100 && reply.body.size() <= reply.body_bytes);
 }
 
+// What came of an answer, as text: all of it, or what was wrong.
+std::string understood(std::string_view text, std::size_t piece, const HttpRequest& request)
+{
+    HttpReply reply;
+    HttpReplyParser parser{request, reply};
+    try {
+        while (!text.empty() && !parser.done()) {
+            parser.feed(text.substr(0, piece));
+            text.remove_prefix(std::min(piece, text.size()));
+        }
+        if (!parser.done())
+            parser.feed_end();
+    } catch (const Failure& failure) {
+        return failure.what();
+    }
+    require(parser.done() && reply.status >= 100 && reply.status <= 999);
+    require(reply.body.size() <= request.keep_body && reply.body_bytes <= request.max_body);
+    return std::to_string(reply.status) + parser.location() + '\n' + reply.body +
+           std::to_string(reply.body_bytes) + std::to_string(reply.headers.size());
+}
+
+// It means the same in whatever pieces it comes.
+void read_answer(std::string_view text)
+{
+    const HttpRequest request{.method = text.size() % 4 == 0 ? "HEAD" : "GET",
+                              .max_body = 100,
+                              .keep_body = 50,
+                              .keep_headers = true};
+    const auto whole = understood(text, text.size() + 1, request);
+    require(understood(text, 1, request) == whole);
+    require(understood(text, 5, request) == whole);
+}
+
 void read_excerpt(std::string_view text)
 {
     const auto shown = excerpt(text, 40);
@@ -78,7 +112,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0)
         return 0;
     const std::string_view rest{reinterpret_cast<const char*>(data + 1), size - 1};
-    constexpr std::array readers{&read_url, &read_statuses, &read_json, &read_reply, &read_excerpt};
+    constexpr std::array readers{&read_reply,    &read_excerpt, &read_url,
+                                 &read_statuses, &read_json,    &read_answer};
     readers[data[0] % readers.size()](rest);
     return 0;
 }
