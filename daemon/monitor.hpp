@@ -4,6 +4,7 @@
 
 #include <array>
 #include <random>
+#include <utility>
 
 namespace keepwell {
 
@@ -76,6 +77,8 @@ public:
     // above and at wake_at() at the latest. Costs nothing when nothing has changed.
     std::vector<Request> advance(Clock::time_point now);
     Clock::time_point wake_at() const;  // max() when only new results can change anything
+    // Whose started_at has changed since this was last asked; some perhaps twice.
+    std::vector<InstanceId> take_started() { return std::exchange(started_, {}); }
 
     // Nothing that is watched answers, or a restart waits for proof that our own eyes work: run the
     // self-check (again) and report to self_checked(). Without it nothing is restarted then.
@@ -287,6 +290,7 @@ private:
     std::vector<InstanceId> waiting_for_proof_;  // restart wanted, and held back for that
     std::vector<Timer> timers_;  // a heap, soonest first; stale when it is not its instance's wake
     std::vector<Request> requests_;
+    std::vector<InstanceId> started_;
 };
 
 }  // namespace keepwell

@@ -261,6 +261,7 @@ void Monitor::refresh_doubt(Clock::time_point now)
 void Monitor::begin_afresh(InstanceId id, Clock::time_point now)
 {
     instances_[id].started_at = now;
+    started_.push_back(id);
     const auto& row = stack_.instances()[id];
     for (auto each = row.first_probe; each < row.first_probe + row.probe_count; ++each) {
         if (stack_.probes()[each].spec->role == Role::gate)

@@ -102,9 +102,7 @@ void Watcher::plan_all(Clock::time_point now)
     const auto& stack = monitor_->stack();
     slots_.assign(stack.probes().size(), {});
     queue_.clear();
-    known_starts_.resize(stack.instances().size());
-    for (InstanceId id = 0; id < known_starts_.size(); ++id)
-        known_starts_[id] = monitor_->instance(id).started_at;
+    (void)monitor_->take_started();
     for (ProbeId id = 0; id < slots_.size(); ++id)
         if (stack.probes()[id].spec->role != Role::gate)
             plan(id, first_due(now, stack.probes()[id].spec->timing.interval, id, slots_.size()));
@@ -253,19 +251,18 @@ void Watcher::apply(std::vector<Request> requests)
         else
             spawn(carry_out(std::move(request), service.restart.command.value_or(CommandAction{}), alive_));
     }
-    for (InstanceId id = 0; id < known_starts_.size(); ++id)
-        if (known_starts_[id] != monitor_->instance(id).started_at)
-            reschedule_started(id);
+    for (const auto id : monitor_->take_started())
+        reschedule_started(id);
 }
 
 // A restarted instance is probed as Docker would: one interval (or start_interval) after its start.
 void Watcher::reschedule_started(InstanceId id)
 {
-    known_starts_[id] = monitor_->instance(id).started_at;
+    const auto started_at = monitor_->instance(id).started_at;
     const auto& row = monitor_->stack().instances()[id];
     for (ProbeId probe = row.first_probe; probe < row.first_probe + row.probe_count; ++probe)
         if (row.spec->probes[probe - row.first_probe].role != Role::gate)
-            plan(probe, due_after_start(known_starts_[id], monitor_->stack().probes()[probe].spec->timing));
+            plan(probe, due_after_start(started_at, monitor_->stack().probes()[probe].spec->timing));
 }
 
 asio::awaitable<void> Watcher::ask_gates(Request request, std::uint64_t generation,

@@ -88,7 +88,6 @@ private:
     asio::steady_timer timer_;
     std::vector<Slot> slots_{};
     std::vector<Due> queue_{};  // a heap; entries whose time is not their slot's are stale
-    std::vector<Clock::time_point> known_starts_{};  // per instance: the started_at that the schedule follows
     std::uint64_t generation_ = 0;
     bool dirty_ = false;  // the monitor has news that its rules have not seen
     Clock::time_point planned_wake_{};

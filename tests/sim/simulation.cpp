@@ -28,7 +28,6 @@ Simulation::Simulation(std::uint64_t seed, Clock::duration length)
       monitor_{std::make_unique<Monitor>(stack_, std::vector<Sink*>{&judge_}, start, seed)},
       attempts_(stack_.probes().size()),
       actions_(stack_.instances().size()),
-      known_starts_(stack_.instances().size(), start),
       known_signals_(stack_.instances().size())
 {
     judge_.attach(*monitor_);
@@ -216,11 +215,8 @@ void Simulation::consult()
 
 void Simulation::replan_started()
 {
-    for (InstanceId id = 0; id < known_starts_.size(); ++id) {
+    for (const auto id : monitor_->take_started()) {
         const auto started_at = monitor_->instance(id).started_at;
-        if (known_starts_[id] == started_at)
-            continue;
-        known_starts_[id] = started_at;
         const auto& row = stack_.instances()[id];
         for (auto probe = row.first_probe; probe < row.first_probe + row.probe_count; ++probe)
             if (stack_.probes()[probe].spec->role != Role::gate)

@@ -95,7 +95,6 @@ private:
     std::unique_ptr<Monitor> monitor_;
     std::vector<Attempt> attempts_;
     std::vector<Action> actions_;
-    std::vector<Time> known_starts_;
     std::vector<int> known_signals_;
     std::priority_queue<Event, std::vector<Event>, std::greater<>> queue_;
     bool self_check_running_ = false;
