@@ -8,7 +8,8 @@ import time
 import urllib.parse
 import urllib.request
 
-from machine import (PROBER_CORE, SERVER_CORE, Process, connections_opened, cpu_seconds, pss_mb, run_json, wait_for_port)
+from machine import (PACKAGES, PROBER_CORE, SERVER_CORE, Process, connections_opened, cpu_seconds, pss_mb, require, run_json,
+                     wait_for_port)
 from servers import MARIADB, NGINX, POSTGRES, REDIS, SINK
 
 IN_FLIGHT = 32
@@ -257,7 +258,7 @@ class Bench:
         one = lambda kind, **settings: {"probes": [{kind: settings}]}
         services = {"proxy": one("http", url=f"http://127.0.0.1:{NGINX}/"), "api": one("http", url=f"http://127.0.0.1:{NGINX}/api"),
                     "cache": one("redis", address=f"127.0.0.1:{REDIS}"), "db": one("postgres", address=f"127.0.0.1:{POSTGRES}"),
-                    "queue": one("tcp", address=f"127.0.0.1:{REDIS}"), "worker": one("heartbeat")}
+                    "queue": one("tcp", address=f"127.0.0.1:{REDIS}"), "worker": one("heartbeat", max_age="1h")}
         with self.keepwell(services) as process:
             time.sleep(5)
             before = cpu_seconds(process.pid)
@@ -284,6 +285,8 @@ class Bench:
     # One-shot commands.
 
     def oneshot(self, *argv):
+        if argv[0] in PACKAGES:
+            require(argv[0])
         return run_json([self.programs / "bench_oneshot", max(20, self.count // 100), *argv], PROBER_CORE)
 
     def healthcheck(self):

@@ -47,7 +47,7 @@ for _kind, _n in (("redis", 1000), ("postgres", 100), ("mysql", 500)):
         f"haproxy {_kind}, {_n}": lambda b, k=_kind, n=_n: b.haproxy_at_servers(k, n),
     }
 MEASUREMENTS |= {
-    "keepwell scraped": lambda b: b.scraped(10000),
+    "keepwell scraped": lambda b: b.scraped(3000),
     "keepwell page": lambda b: b.keepwell_page(3000),
     "haproxy page": lambda b: b.haproxy_page(2000),
     "keepwell idle": lambda b: b.idle(max(20, b.seconds * 3)),
@@ -57,6 +57,8 @@ MEASUREMENTS |= {
     "pg_isready": lambda b: b.start_server("postgres") and b.oneshot(postgres_bin() / "pg_isready", "-qh", "127.0.0.1", "-p", POSTGRES),
 }
 MEASUREMENTS["blackbox http, 1000"] = lambda b: b.blackbox_on_schedule(1000)
+# These last long and average over thousands of attempts: once is enough.
+SLOW = {name for name in MEASUREMENTS if name.endswith("00")} | {"keepwell scraped", "keepwell page", "haproxy page", "keepwell idle"}
 
 
 @dataclass
@@ -138,31 +140,42 @@ def number(value):
 
 
 def verdict(row, ours, ratio):
-    """(what was to be reached, whether it was)"""
+    """(the goal, whether it is met; nothing when there is none)"""
     if row.at_most_ratio is not None:
         return f"≤ {row.at_most_ratio:g} ×", ratio is not None and ratio <= row.at_most_ratio
     if row.at_most is not None:
-        return f"≤ {row.at_most:g}", ours is not None and ours <= row.at_most
+        return f"≤ {row.at_most:g} {row.unit}", ours is not None and ours <= row.at_most
     if row.at_least is not None:
-        return f"≥ {row.at_least:,g}", ours is not None and ours >= row.at_least
+        return f"≥ {row.at_least:,g} {row.unit}", ours is not None and ours >= row.at_least
     return "", None
 
 
-def print_table(wanted, results, median):
-    lines, group = [("what", "unit", "keepwell", "beside it", "", "ratio", "to reach", "")], None
+def said_of(row, results, skipped, median):
+    """The cells of a row."""
+    ours, theirs = results.get(row.ours, {}), results.get(row.theirs, {})
+    rounds = ours.keys() & theirs.keys()
+    middle = lambda found: median(each[row.figure] for each in found.values()) if found else None
+    pairs = [(ours[i][row.figure], theirs[i][row.figure]) for i in rounds]
+    ratio = median(mine / other for mine, other in pairs) if pairs and all(other for _, other in pairs) else None
+    goal, met = verdict(row, middle(ours), ratio)
+    why = next((skipped[name] for name in row.needs() if name in skipped), None)
+    if why:
+        said = f"skipped: {why}"
+    elif not ours or (row.at_most_ratio and not rounds):
+        said = "not measured"
+    else:
+        said = {None: "", True: "met", False: "not yet" if row.later else "MISSED"}[met]
+    return (row.what, row.unit, number(middle(ours)), row.theirs, number(middle(theirs)) if row.theirs else "",
+            f"{ratio:.2f}" if ratio is not None else "", goal, said)
+
+
+def print_table(wanted, results, skipped, median):
+    lines, group = [("what", "unit", "keepwell", "beside it", "its figure", "ratio", "goal", "")], None
     for row in wanted:
         if row.group != group:
             group = row.group
             lines.append((f"── {group}",) + ("",) * 7)
-        ours, theirs = results.get(row.ours, {}), results.get(row.theirs, {})
-        rounds = ours.keys() & theirs.keys()
-        middle = lambda found: median(each[row.figure] for each in found.values()) if found else None
-        ratio = median(ours[i][row.figure] / theirs[i][row.figure] for i in rounds) if rounds else None
-        reach, reached = verdict(row, middle(ours), ratio)
-        said = "" if reached is None else "not measured" if not ours or (row.at_most_ratio and not rounds) else \
-            "reached" if reached else "not yet" if row.later else "MISSED"
-        lines.append((row.what, row.unit, number(middle(ours)), row.theirs, number(middle(theirs)) if row.theirs else "",
-                      f"{ratio:.2f}" if ratio else "", reach, said))
+        lines.append(said_of(row, results, skipped, median))
     widths = [max(len(line[i]) for line in lines[0:1] + [l for l in lines if l[1]]) for i in range(8)]
     for line in lines:
         if line[0].startswith("──"):
@@ -171,3 +184,17 @@ def print_table(wanted, results, median):
             left = (True, True, False, True, False, False, True, True)
             print("  ".join(cell.ljust(width) if to_left else cell.rjust(width)
                             for cell, width, to_left in zip(line, widths, left)).rstrip())
+
+
+LEGEND = """
+what        what is measured. fresh: a connection for each attempt; reused: one is kept; in ticks: all that is due within
+            5 ms begins together; flat out: 32 attempts in flight, the next begins when one ends
+unit        µs CPU: user and system time of the prober per attempt (or of the one that is scraped, per series);
+            MB: proportional set size; ms: gap errors, that is, how far successive arrivals at one target are from one
+            second, counted by the target; drift: their mean, with its sign; s: CPU seconds per minute
+keepwell    its figure: the median of the rounds
+beside it   the peer or floor that was measured in the same run (a floor does the same with the bare library and nothing
+            else), and its figure
+ratio       keepwell's figure by the other's: the median of the ratios within each round
+goal        what is to be reached; met, MISSED, or "not yet" for a goal of later
+"""

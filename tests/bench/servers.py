@@ -9,7 +9,7 @@ import subprocess
 from functools import cached_property
 from pathlib import Path
 
-from machine import SERVER_CORE, Process, wait_for_port
+from machine import SERVER_CORE, NotInstalled, Process, require, wait_for_port
 
 NGINX, REDIS, POSTGRES, MARIADB, SINK = 18080, 16379, 15432, 13306, 18081
 
@@ -17,7 +17,7 @@ NGINX, REDIS, POSTGRES, MARIADB, SINK = 18080, 16379, 15432, 13306, 18081
 def postgres_bin():
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not versions:
-        raise RuntimeError("no PostgreSQL server (Debian: apt-get install postgresql)")
+        raise NotInstalled("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     return versions[-1].parent
 
 
@@ -63,12 +63,14 @@ class Servers:
     @cached_property
     def postgres(self):
         """With a user `probe` who would have to log in with a password (SCRAM)."""
+        require("psql")
+        binaries = postgres_bin()
         home = self._directory("postgres", "postgres")
         as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        subprocess.run([*as_postgres, postgres_bin() / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres",
+        subprocess.run([*as_postgres, binaries / "initdb", "-D", home / "data", "-A", "trust", "-U", "postgres",
                         "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/")
         (home / "data/pg_hba.conf").write_text("host all postgres 127.0.0.0/8 trust\nhost all all 127.0.0.0/8 scram-sha-256\n")
-        process = Process([postgres_bin() / "postgres", "-D", home / "data", "-p", POSTGRES, "-h", "*", "-k", home,
+        process = Process([binaries / "postgres", "-D", home / "data", "-p", POSTGRES, "-h", "*", "-k", home,
                            "-c", "fsync=off", "-c", "max_connections=500", "-c", "log_min_messages=panic"],
                           SERVER_CORE, home, user="postgres", end_by=signal.SIGINT)
         wait_for_port(POSTGRES, process=process)
@@ -79,6 +81,7 @@ class Servers:
     @cached_property
     def mariadb(self):
         """With a user `probe` who has a password, and `nopass` for HAProxy, which can send none."""
+        require("mariadbd")
         home = self._directory("mariadb", "mysql")
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={home}/data", "--user=mysql", "--skip-test-db"],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
