@@ -114,7 +114,9 @@ _ours, _theirs = "keepwell fresh, 10000", "haproxy http, 10000"
 ROWS += [
     Row(LARGE, "cost per probe, against 1,000", _ours, "keepwell fresh, 1000", at_most_ratio=1.0),
     Row(LARGE, "attempts per second", _ours, _theirs, "per_second", "1/s", at_least=9950),
+    Row(LARGE, "attempts per second", _ours, "libcurl fresh in ticks, 10000", "per_second", "1/s"),
     Row(LARGE, "gap error p99", _ours, _theirs, "gap_p99_ms", "ms", at_most=20),
+    Row(LARGE, "gap error p99", _ours, "epoll in ticks, 10000", "gap_p99_ms", "ms"),
     Row(LARGE, "gap error p99.9", _ours, _theirs, "gap_p999_ms", "ms"),
     Row(LARGE, "drift per attempt", _ours, _theirs, "drift_ms", "ms"),
     Row(LARGE, "memory (PSS)", _ours, _theirs, "pss_mb", "MB", at_most=100),
