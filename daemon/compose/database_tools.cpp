@@ -141,22 +141,21 @@ NativeProbe mariadb_healthcheck(const Command&, const Inside& inside)
 
 }  // namespace
 
-Tool find_database_tool(std::string_view program)
+std::span<const NamedTool> database_tools()
 {
-    constexpr std::array<std::pair<std::string_view, Tool>, 10> tools{{
-        {"redis-cli", redis_cli},
-        {"valkey-cli", redis_cli},
-        {"keydb-cli", redis_cli},
-        {"pg_isready", pg_isready},
-        {"psql", psql},
-        {"mysqladmin", mysqladmin},
-        {"mariadb-admin", mysqladmin},
-        {"mysql", mysql},
-        {"mariadb", mysql},
-        {"healthcheck.sh", mariadb_healthcheck},
-    }};
-    const auto found = std::ranges::find(tools, program, &std::pair<std::string_view, Tool>::first);
-    return found == tools.end() ? nullptr : found->second;
+    static constexpr std::array tools{
+        NamedTool{"redis-cli", redis_cli},
+        NamedTool{"valkey-cli", redis_cli},
+        NamedTool{"keydb-cli", redis_cli},
+        NamedTool{"pg_isready", pg_isready},
+        NamedTool{"psql", psql},
+        NamedTool{"mysqladmin", mysqladmin},
+        NamedTool{"mariadb-admin", mysqladmin},
+        NamedTool{"mysql", mysql},
+        NamedTool{"mariadb", mysql},
+        NamedTool{"healthcheck.sh", mariadb_healthcheck},
+    };
+    return tools;
 }
 
 }  // namespace keepwell::compose

@@ -100,9 +100,10 @@ std::vector<NativeProbe> probes_of(const Command& command, const Inside& inside,
     }
     if (program == "[" || program == "[[" || program == "test")
         return comparison(command, inside, depth);
-    for (const auto find : {find_http_tool, find_database_tool, find_port_tool})
-        if (const auto tool = find(program))
-            return {tool(command, inside)};
+    const auto name = program.substr(0, program.find_last_not_of("0123456789.") + 1);  // python3.11
+    for (const auto tools : {http_tools(), database_tools(), port_tools()})
+        if (const auto found = std::ranges::find(tools, name, &NamedTool::program); found != tools.end())
+            return {found->tool(command, inside)};
     throw Untranslated{Why::too_clever, "runs a program of its own, " + program};
 }
 

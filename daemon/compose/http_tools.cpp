@@ -245,17 +245,12 @@ NativeProbe node(const Command& command, const Inside& inside)
 
 }  // namespace
 
-Tool find_http_tool(std::string_view program)
+std::span<const NamedTool> http_tools()
 {
-    if (program == "curl")
-        return curl;
-    if (program == "wget")
-        return wget;
-    if (program.starts_with("python"))
-        return python;
-    if (program == "node" || program == "nodejs" || program == "bun")
-        return node;
-    return nullptr;
+    static constexpr std::array tools{NamedTool{"curl", curl},     NamedTool{"wget", wget},
+                                      NamedTool{"python", python}, NamedTool{"node", node},
+                                      NamedTool{"nodejs", node},   NamedTool{"bun", node}};
+    return tools;
 }
 
 }  // namespace keepwell::compose

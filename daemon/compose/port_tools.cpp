@@ -73,44 +73,43 @@ NativeProbe configuration(const Command& command, const Inside&)
 
 }  // namespace
 
-Tool find_port_tool(std::string_view program)
+std::span<const NamedTool> port_tools()
 {
-    constexpr std::array<std::pair<std::string_view, Tool>, 32> tools{{
-        {"nc", netcat},
-        {"ncat", netcat},
-        {"netcat", netcat},
-        {"grpc_health_probe", grpc_health_probe},
-        {"grpc-health-probe", grpc_health_probe},
-        {"mongosh", port_of<27017>},
-        {"mongo", port_of<27017>},
-        {"rabbitmq-diagnostics", port_of<5672>},
-        {"rabbitmqctl", port_of<5672>},
-        {"kafka-topics", port_of<9092>},
-        {"kafka-topics.sh", port_of<9092>},
-        {"kafka-broker-api-versions", port_of<9092>},
-        {"kafka-broker-api-versions.sh", port_of<9092>},
-        {"cqlsh", port_of<9042>},
-        {"etcdctl", etcd},
-        {"true", nothing},
-        {"exit", nothing},
-        {"echo", nothing},
-        {":", nothing},
-        {"pgrep", processes},
-        {"pidof", processes},
-        {"ps", processes},
-        {"celery", processes},
-        {"supervisorctl", processes},
-        {"cat", files},
-        {"find", files},
-        {"ls", files},
-        {"stat", files},
-        {"nginx", configuration},
-        {"apachectl", configuration},
-        {"haproxy", configuration},
-        {"promtool", configuration},
-    }};
-    const auto found = std::ranges::find(tools, program, &std::pair<std::string_view, Tool>::first);
-    return found == tools.end() ? nullptr : found->second;
+    static constexpr std::array tools{
+        NamedTool{"nc", netcat},
+        NamedTool{"ncat", netcat},
+        NamedTool{"netcat", netcat},
+        NamedTool{"grpc_health_probe", grpc_health_probe},
+        NamedTool{"grpc-health-probe", grpc_health_probe},
+        NamedTool{"mongosh", port_of<27017>},
+        NamedTool{"mongo", port_of<27017>},
+        NamedTool{"rabbitmq-diagnostics", port_of<5672>},
+        NamedTool{"rabbitmqctl", port_of<5672>},
+        NamedTool{"kafka-topics", port_of<9092>},
+        NamedTool{"kafka-topics.sh", port_of<9092>},
+        NamedTool{"kafka-broker-api-versions", port_of<9092>},
+        NamedTool{"kafka-broker-api-versions.sh", port_of<9092>},
+        NamedTool{"cqlsh", port_of<9042>},
+        NamedTool{"etcdctl", etcd},
+        NamedTool{"true", nothing},
+        NamedTool{"exit", nothing},
+        NamedTool{"echo", nothing},
+        NamedTool{":", nothing},
+        NamedTool{"pgrep", processes},
+        NamedTool{"pidof", processes},
+        NamedTool{"ps", processes},
+        NamedTool{"celery", processes},
+        NamedTool{"supervisorctl", processes},
+        NamedTool{"cat", files},
+        NamedTool{"find", files},
+        NamedTool{"ls", files},
+        NamedTool{"stat", files},
+        NamedTool{"nginx", configuration},
+        NamedTool{"apachectl", configuration},
+        NamedTool{"haproxy", configuration},
+        NamedTool{"promtool", configuration},
+    };
+    return tools;
 }
 
 }  // namespace keepwell::compose

@@ -11,10 +11,13 @@ namespace keepwell::compose {
 // One program that health checks call, in our words. Thrown instead: Untranslated.
 using Tool = NativeProbe (*)(const Command& command, const Inside& inside);
 
-// The tool that a command calls, by its program's name; null for one that is not known.
-Tool find_http_tool(std::string_view program);      // curl, wget, python, node
-Tool find_database_tool(std::string_view program);  // redis-cli, pg_isready, psql, mysqladmin, mysql
-Tool find_port_tool(std::string_view program);      // nc, bash's /dev/tcp, grpc_health_probe and others
+struct NamedTool {
+    std::string_view program;
+    Tool tool;
+};
+std::span<const NamedTool> http_tools();      // curl, wget, python, node
+std::span<const NamedTool> database_tools();  // redis-cli, pg_isready, psql, mysqladmin, mysql
+std::span<const NamedTool> port_tools();      // nc, clients whose protocol is not ours, and what asks nobody
 
 // The host as we reach it: the container's own address for its localhost.
 std::string outside_host(std::string_view host, const Inside& inside);
