@@ -131,6 +131,7 @@ void Monitor::take(ProbeId id, const ProbeResult& result, Clock::time_point now)
     if (result.outcome == Outcome::not_attempted) {
         if (notes.not_attempted++ == 0)
             notes.silent_since = now;
+        notes.silent_until = now;
         return;
     }
     notes.not_attempted = 0;

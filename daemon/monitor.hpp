@@ -2,6 +2,7 @@
 
 #include "daemon/event.hpp"
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <utility>
@@ -112,6 +113,7 @@ private:
         Clock::time_point counted = Clock::time_point::min();  // begin of the last attempt that counted
         Clock::time_point last_ok = Clock::time_point::min();  // begin of the last one that was ok
         Clock::time_point silent_since{};                      // first of the not_attempted in a row
+        Clock::time_point silent_until{};                      // last of them
         int not_attempted = 0;                                 // in a row
         bool failing = false;                                  // the last one that counted failed
         bool passing = false;                                  // the last one that counted was ok
@@ -231,10 +233,22 @@ private:
     std::optional<std::string> blocker(ServiceId, Clock::time_point failing_since,
                                        std::vector<ServiceId>& seen);
     std::optional<ServiceId> root_of(ServiceId) const;
+    std::optional<ServiceId> treatable_root(ServiceId) const;
+    bool given_up(ServiceId) const;
+    static bool is_given_up(Hold hold)
+    {
+        return hold == Hold::quarantined || hold == Hold::gate_failed || hold == Hold::observing;
+    }
     bool blind(InstanceId) const;
     bool acts(ServiceId id) const
     {
         return stack_.mode_of(id) == Mode::act && stack_.services()[id].spec->restart.command;
+    }
+    // Well without a break, and not asked to restart: what was well all along (nothing probes it, or nobody
+    // has obeyed yet) has not become stable by that.
+    Clock::time_point stable_since(InstanceId id) const
+    {
+        return std::max(instance_notes_[id].live_since, instance_notes_[id].raised_at);
     }
     std::string explain(InstanceId, Hold);
     std::string explain_doubt(InstanceId) const;

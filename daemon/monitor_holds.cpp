@@ -70,6 +70,52 @@ std::optional<ServiceId> Monitor::root_of(ServiceId id) const
     return deepest.service == id ? std::nullopt : std::optional{deepest.service};
 }
 
+// Nothing more will be done for it: what is unhealthy there waits for people.
+bool Monitor::given_up(ServiceId id) const
+{
+    const auto& row = stack_.services()[id];
+    bool some = false;
+    for (auto each = row.first_instance; each < row.first_instance + row.instance_count; ++each) {
+        const auto& view = instances_[each];
+        if (view.state == State::healthy)
+            continue;
+        if (!is_given_up(view.hold))
+            return false;
+        some = true;
+    }
+    return some;
+}
+
+// A dependency, near or far, that is not healthy, depends on nothing that is not, and is not given up on:
+// what is to be restarted first when most of the stack fails. Services between that are healthy are looked
+// through.
+std::optional<ServiceId> Monitor::treatable_root(ServiceId id) const
+{
+    enum : std::uint8_t { unseen, sound, ill };
+    std::vector<std::uint8_t> known(services_.size(), unseen);
+    std::optional<ServiceId> root;
+    const auto any_ill_below = [&](const auto& self, ServiceId service) -> bool {
+        const auto& row = stack_.services()[service];
+        bool found = false;
+        for (std::size_t i = 0; i < row.needs.size(); ++i) {
+            const auto need = row.needs[i];
+            if (row.spec->depends_on[i].condition == Condition::completed)
+                continue;
+            if (known[need] == unseen) {
+                const bool below = self(self, need);
+                const bool fails = stack_.services()[need].probed && services_[need].state != State::healthy;
+                known[need] = below || fails ? ill : sound;
+                if (fails && !below && !root && !given_up(need))
+                    root = need;
+            }
+            found = found || known[need] == ill;
+        }
+        return found;
+    };
+    any_ill_below(any_ill_below, id);
+    return root;
+}
+
 // Is it us who cannot see? Not if something answered after this instance began to fail (when everything
 // fails: the self-check, after the last one began to), and an attempt after that still failed.
 bool Monitor::blind(InstanceId id) const
@@ -148,7 +194,7 @@ std::string Monitor::explain(InstanceId id, Hold held)
                 .value_or("");
         }
         case Hold::storm: {
-            const auto root = root_of(service);
+            const auto root = treatable_root(service);
             return fmt::format("{} of {} services are unhealthy; {} comes first",
                                service_states_[static_cast<std::size_t>(State::unhealthy)], probed_services_,
                                root ? stack_.services()[*root].spec->name : "a root");

@@ -57,7 +57,7 @@ void Monitor::decide(InstanceId id, Clock::time_point now)
     auto& view = instances_[id];
     const auto& notes = instance_notes_[id];
     const auto& policy = policy_of(id);
-    const auto healthy_since = notes.live ? std::optional{notes.live_since} : std::nullopt;
+    const auto healthy_since = notes.live ? std::optional{stable_since(id)} : std::nullopt;
     view.record = settle(std::move(view.record), policy, false, healthy_since, now);
     auto held = hold(situation_of(id), view.record, policy, now);
     if (held == Hold::quarantined)
@@ -118,7 +118,7 @@ Situation Monitor::situation_of(InstanceId id)
     std::vector<ServiceId> seen;
     const auto since = situation.unhealthy ? notes.failing_since : Clock::time_point::min();
     situation.need_unhealthy = blocker(service, since, seen).has_value();
-    situation.storm = storm_ && !situation.need_unhealthy && root_of(service).has_value();
+    situation.storm = storm_ && !situation.need_unhealthy && treatable_root(service).has_value();
     const std::size_t own = notes.slot;
     situation.sibling_in_flight = service_notes_[service].slots > own;
     situation.stack_limit =
@@ -301,6 +301,8 @@ void Monitor::show_hold(InstanceId id, Hold held, Clock::time_point now)
     const auto before = std::exchange(view.hold, held);
     if (before == held)
         return;
+    if (storm_ && is_given_up(before) != is_given_up(held))
+        mark_attentive();
     for (auto* sink : sinks_)
         sink->held(id, before, held, view.hold_detail, now);
 }
@@ -330,7 +332,7 @@ void Monitor::set_timer(InstanceId id, Clock::time_point now)
     if (notes.slot)
         at(notes.slot_until);
     if (notes.live && view.record != RestartRecord{})
-        at(later(notes.live_since, policy.stable_after));
+        at(later(stable_since(id), policy.stable_after));
     if (std::exchange(notes.wake, soonest) == soonest || soonest == Clock::time_point::max())
         return;
     timers_.push_back({soonest, id});

@@ -20,7 +20,7 @@ bool Monitor::unverified(ProbeId id) const
     const auto& timing = stack_.probes()[id].spec->timing;
     return notes.not_attempted >= timing.retries ||
            (notes.not_attempted > 0 &&
-            (latest_ - notes.silent_since) / silent_intervals >= timing.interval.value);
+            (notes.silent_until - notes.silent_since) / silent_intervals >= timing.interval.value);
 }
 
 Monitor::Findings Monitor::examine(InstanceId id) const
@@ -169,6 +169,8 @@ void Monitor::note_failing(InstanceId id, bool failing, bool well, Clock::time_p
     }
     if (everything_fails() && (began || !all_before))
         all_failing_since_ = now;
+    if (everything_fails() != all_before)
+        mark_attentive();
     mark(id);
 }
 

@@ -363,6 +363,14 @@ TEST_CASE("in a storm only roots are restarted")
         CHECK(life.view("web").hold_detail == "3 of 5 services are unhealthy; db comes first");
         CHECK(life.play("mail+") == "mail~ web!");  // calm again
     }
+    SECTION("who waits for a root does not wait for one that is given up on")
+    {
+        CHECK(life.play("db+ api+ web+ mail+ spool+ db- mail- db- mail-") == "db! mail!");
+        CHECK(life.play("api+ web- web- 209s") == "db!2 mail!2 db!3 mail!3");
+        CHECK(life.hold("web") == Hold::storm);
+        CHECK(life.play("2s") == "db~ mail~ web!");
+        CHECK(life.hold("db") == Hold::quarantined);
+    }
     SECTION("two are not a storm")
     {
         CHECK(life.play("db+ api+ web+ mail+ spool+ db- db- api+ web- web-") == "db! web!");
@@ -514,6 +522,17 @@ TEST_CASE("cascades respect the budget without quarantining what is healthy")
     CHECK(life.hold("vpn") == Hold::cooling_down);
     CHECK(life.view("vpn").hold_detail == "all 3 restarts within 1h are used");
     CHECK_FALSE(life.view("vpn").record.quarantined);
+}
+
+TEST_CASE("a cascade's restart counts although the instance was well all along")
+{
+    Life life{{a_service("db"), a_service("vpn", {on("db", true)}), a_service("web")}};
+    life.tape.states = false;
+    REQUIRE(life.play("web+ db+ vpn+ 1h web+ vpn+ db- web+ db-") == "db!");
+    CHECK(life.play("5s web+ vpn+ db+ 1s vpn+") == "db~ vpn!");
+    CHECK(life.view("vpn").record.recent.size() == 1);
+    CHECK(life.play("11m vpn+") == "vpn~");
+    CHECK(life.view("vpn").record.recent.empty());
 }
 
 TEST_CASE("keepwell's own freeze: nothing is acted on before everything was looked at again")
