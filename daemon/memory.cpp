@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace keepwell {
@@ -17,6 +18,8 @@ namespace {
 
 constexpr std::int64_t memory_version = 1;
 constexpr std::size_t most_bytes = 16 << 20;
+// As far as the steady clock can be counted back without an overflow, and then some.
+constexpr std::chrono::duration<double> farthest = std::chrono::hours{24 * 365 * 100};
 constexpr std::string_view safe_choice = "; every instance counts as restarted a moment ago";
 
 double to_unix(Clock::time_point at, Clock::time_point now, WallTime wall)
@@ -32,10 +35,10 @@ std::optional<Clock::time_point> from_unix(const json::value* value, Clock::time
     const auto seconds = value ? value->to_number<double>(error) : 0;
     if (!value || error || !(seconds > -1e11 && seconds < 1e11))
         return {};
-    const auto away =
+    const std::chrono::duration<double> away =
         std::chrono::duration<double>(seconds) - std::chrono::duration<double>(wall.time_since_epoch());
-    const auto at = now + std::chrono::duration_cast<Clock::duration>(away);
-    return std::min(at, latest);
+    const auto near = std::clamp(away, -farthest, farthest);
+    return std::min(now + std::chrono::duration_cast<Clock::duration>(near), latest);
 }
 
 json::object record_object(const RestartRecord& record, Clock::time_point now, WallTime wall)
@@ -121,6 +124,19 @@ void assume_restarted(Monitor& monitor, Clock::time_point now)
     }
 }
 
+// A rename lasts only once its directory is on the disk, too. Where that cannot be asked for, it lasts anyway
+// or not at all: the old file or the new one is there, whole.
+void settle_directory(const std::string& path)
+{
+    const auto slash = path.rfind('/');
+    const auto directory = slash == path.npos ? "." : path.substr(0, slash + 1);
+    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ::fsync(fd);
+    ::close(fd);
+}
+
 }  // namespace
 
 std::string memory_text(const Monitor& monitor, Clock::time_point now, WallTime wall)
@@ -155,7 +171,9 @@ std::optional<std::string> recall(std::string_view text, Monitor& monitor, Clock
     const auto* version = object ? object->if_contains("version") : nullptr;
     const auto* services = object ? object->if_contains("services") : nullptr;
     std::string problem;
-    if (!version || !services || !services->is_object())
+    if (text.size() > most_bytes)
+        problem = "the state file is too large to be one";
+    else if (!version || !services || !services->is_object())
         problem = "the state file is broken";
     else if (!version->is_int64() || version->get_int64() != memory_version)
         problem = "the state file is of another version";
@@ -218,6 +236,8 @@ std::optional<std::string> write_memory(const std::string& path, std::string_vie
         error = failed(path);
     if (error)
         ::unlink(temporary.c_str());
+    else
+        settle_directory(path);
     return error;
 }
 

@@ -159,6 +159,12 @@ int wire_type(RecordType type)
 
 }  // namespace
 
+DnsReply records_in(RecordType type, std::string_view answer)
+{
+    return parsed(type, reinterpret_cast<const unsigned char*>(answer.data()),
+                  static_cast<int>(answer.size()));
+}
+
 struct DnsChannel::Impl : std::enable_shared_from_this<Impl> {
     // A socket of c-ares' that the loop watches but does not own.
     struct Socket {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace keepwell {
 
@@ -55,5 +56,8 @@ private:
     struct Impl;
     std::shared_ptr<Impl> impl_;
 };
+
+// What a server's answer to query() says, for types that are no addresses.
+DnsReply records_in(RecordType type, std::string_view answer);
 
 }  // namespace keepwell

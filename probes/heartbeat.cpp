@@ -95,22 +95,6 @@ Verdict probe_file(const HeartbeatSpec& spec, Heartbeats& beats, Progress& progr
     return judge_stamp(spec, beats, source, stamp, progress);
 }
 
-// The time in a key's value: seconds or milliseconds since 1970, perhaps with a fraction. Nothing when it is
-// no number.
-std::optional<std::int64_t> nanoseconds_in(std::string_view text)
-{
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
-        text.remove_suffix(1);
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(number))
-        return std::nullopt;
-    constexpr double seconds_in_the_year_5138 = 1e11;
-    if (std::abs(number) > seconds_in_the_year_5138)
-        number /= 1000;
-    return std::llround(std::clamp(number, 0.0, static_cast<double>(last_second)) * 1e9);
-}
-
 // The key's value as Redis answers, or why it cannot be read.
 struct KeyRead {
     RedisReply reply{};
@@ -159,7 +143,7 @@ asio::awaitable<Verdict> probe_key(const HeartbeatSpec& spec, Heartbeats& beats,
         co_return cannot_read(source, verdict_of_error(reply.text));
     if (reply.kind == RedisReply::Kind::nil)
         co_return judge_absence(spec, source + " is missing", since, Clock::now());
-    const auto stamp = reply.kind == RedisReply::Kind::text ? nanoseconds_in(reply.text) : std::nullopt;
+    const auto stamp = reply.kind == RedisReply::Kind::text ? beat_time(reply.text) : std::nullopt;
     if (!stamp)  // a list, a set or a word: it is there
         co_return ok(source + " is there");
     co_return judge_stamp(spec, beats, source, stamp_of(*stamp), progress);
@@ -176,6 +160,20 @@ Verdict probe_posts(const HeartbeatSpec& spec, Heartbeats& beats, Progress& prog
 }
 
 }  // namespace
+
+std::optional<std::int64_t> beat_time(std::string_view text)
+{
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' '))
+        text.remove_suffix(1);
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(number))
+        return std::nullopt;
+    constexpr double seconds_in_the_year_5138 = 1e11;
+    if (std::abs(number) > seconds_in_the_year_5138)
+        number /= 1000;
+    return std::llround(std::clamp(number, 0.0, static_cast<double>(last_second)) * 1e9);
+}
 
 std::vector<std::string> HeartbeatSpec::faults() const
 {

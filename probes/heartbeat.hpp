@@ -7,7 +7,9 @@
 #include "probes/secret.hpp"
 #include "probes/tls.hpp"
 
+#include <cstdint>
 #include <optional>
+#include <string_view>
 #include <tuple>
 
 namespace keepwell {
@@ -63,6 +65,10 @@ struct HeartbeatSpec {
     std::vector<std::string> faults() const;
     bool operator==(const HeartbeatSpec&) const = default;
 };
+
+// The time in a key's value, in nanoseconds since 1970: it holds seconds or milliseconds, perhaps with a
+// fraction. Nothing when it is no number; what lies before 1970 or after 2255 counts as that year.
+std::optional<std::int64_t> beat_time(std::string_view text);
 
 asio::awaitable<Verdict> probe(const HeartbeatSpec& spec, Progress& progress);
 

@@ -1,0 +1,44 @@
+#include "daemon/memory.hpp"
+#include "tests/unit/stacks.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+void promised(bool kept)
+{
+    if (!kept)
+        std::abort();
+}
+
+}  // namespace
+
+// A state file of anybody's: whatever it says, what is remembered keeps to the policy, and what is written of
+// it is read back without a complaint.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    using namespace keepwell;
+    const auto now = Clock::time_point{std::chrono::hours{1}};
+    const auto wall = WallTime{std::chrono::hours{24 * 365 * 56}};
+    const StackSpec spec{.services = {test::service("db"), test::service("api", {{.service = "db"}})}};
+    Monitor monitor{Stack{spec}, {}, now, 1};
+    const auto complaint = recall({reinterpret_cast<const char*>(data), size}, monitor, now, wall);
+    for (InstanceId id = 0; id < 2; ++id) {
+        const auto& record = monitor.instance(id).record;
+        const auto& policy = spec.services[id].restart;
+        promised(record.recent.size() <= static_cast<std::size_t>(policy.max));
+        promised(std::ranges::is_sorted(record.recent));
+        promised(record.recent.empty() || record.recent.back() <= now);
+        promised(record.not_before <= now + 2 * policy.backoff_max.value);
+        promised(record.in_a_row >= 0);
+        promised(!complaint || !record.recent.empty());  // the safe choice: restarted a moment ago
+    }
+    Monitor again{Stack{spec}, {}, now, 1};
+    promised(!recall(memory_text(monitor, now, wall), again, now, wall));
+    for (InstanceId id = 0; id < 2; ++id)
+        promised(again.instance(id).record.quarantined == monitor.instance(id).record.quarantined);
+    return 0;
+}
