@@ -33,12 +33,14 @@ LoadedConfig parse_config(std::string_view text, const std::string& file, const 
 // One probe from a command line: `make_probe("redis", "cache:6379", {"password_file=/run/secrets/redis",
 // "tls=true"})`. A setting is `key=value` with the keys of the kind or of a probe (`timeout=2s`), dots for
 // keys within keys, and values as in the configuration (`argv=[nginx, -t]`). The target is the value of the
-// kind's first key; may be empty.
+// kind's first key: one word, or none, or several for a key that is a list.
 struct LoadedProbe {
     Probe probe{};
     std::vector<Problem> problems{};
     bool ok() const { return !has_errors(problems); }
 };
+LoadedProbe make_probe(std::string_view kind, std::span<const std::string> target,
+                       std::span<const std::string> settings = {});
 LoadedProbe make_probe(std::string_view kind, std::string_view target,
                        std::span<const std::string> settings = {});
 

@@ -144,6 +144,16 @@ void add_setting(Node& into, std::string_view setting, std::vector<Problem>& pro
     place->key = key;
 }
 
+Node target_node(std::string key, std::span<const std::string> words)
+{
+    if (words.size() == 1)
+        return {.kind = Node::Kind::scalar, .key = std::move(key), .text = words.front()};
+    Node list{.kind = Node::Kind::sequence, .key = std::move(key)};
+    for (const auto& word : words)
+        list.children.push_back({.kind = Node::Kind::scalar, .text = word});
+    return list;
+}
+
 }  // namespace
 
 bool is_name(std::string_view text)
@@ -215,6 +225,13 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
 
 LoadedProbe make_probe(std::string_view kind, std::string_view target, std::span<const std::string> settings)
 {
+    const std::string word{target};
+    return make_probe(kind, {&word, word.empty() ? 0U : 1U}, settings);
+}
+
+LoadedProbe make_probe(std::string_view kind, std::span<const std::string> target,
+                       std::span<const std::string> settings)
+{
     LoadedProbe loaded;
     Reader reader{"", ".", loaded.problems};
     const auto* known = find_kind(kind);
@@ -224,9 +241,7 @@ LoadedProbe make_probe(std::string_view kind, std::string_view target, std::span
     }
     Node spec{.kind = Node::Kind::mapping, .key = std::string{kind}};
     if (!target.empty())
-        spec.children.push_back({.kind = Node::Kind::scalar,
-                                 .key = std::string{known->shape->rows.front().name},
-                                 .text = std::string{target}});
+        spec.children.push_back(target_node(std::string{known->shape->rows.front().name}, target));
     Node entry{.kind = Node::Kind::mapping};
     for (const std::string_view setting : settings) {
         const auto key = setting.substr(0, setting.find_first_of("=."));

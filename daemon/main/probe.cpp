@@ -20,17 +20,6 @@ namespace {
 
 double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
-// A kind whose first key is a list (exec) takes all words as that list, as YAML with each word quoted.
-std::string target_text(const std::vector<std::string>& words)
-{
-    if (words.size() < 2)
-        return words.empty() ? std::string{} : words.front();
-    json::array list;
-    for (const auto& word : words)
-        list.push_back(json::value(word));
-    return json::serialize(list);
-}
-
 std::string result_json(const Probe& probe, const ProbeResult& result)
 {
     json::object phases;
@@ -80,7 +69,7 @@ int probe_command(const CommandOptions& options)
     auto settings = options.settings;
     if (!options.timeout.empty())
         settings.push_back("timeout=" + options.timeout);
-    const auto made = make_probe(options.kind, target_text(options.targets), settings);
+    const auto made = make_probe(options.kind, options.targets, settings);
     if (!made.ok()) {
         std::fputs(render(made.problems).c_str(), stderr);
         return exit_usage;

@@ -15,13 +15,19 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def dns_server():
+@contextlib.contextmanager
+def dnsmasq(*options):
     port = servers.free_port()
     argv = [servers.need("dnsmasq", "dnsmasq-base"), "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
             "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces", f"--port={port}", "--user=root",
-            "--pid-file=", "--local=/example/", "--log-facility=-", *RECORDS]
+            "--pid-file=", "--local=/example/", "--log-facility=-", *RECORDS, *options]
     with servers.program(argv, port=port) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def dns_server():
+    with dnsmasq() as server:
         yield server
 
 
@@ -60,3 +66,34 @@ def test_a_server_that_never_answers(build):
         assert (result["outcome"], result["reason"]) == ("no_response", "timeout")
     result = probe(build, "dns", "app.example", server=address, timeout="1s")
     assert (result["outcome"], result["reason"]) == ("no_response", "connection_refused")
+
+
+def test_a_server_in_every_state(build):
+    with dnsmasq() as server:
+        judge(build, server, "app.example", ("ok", "none"))
+        server.freeze()
+        judge(build, server, "app.example", ("no_response", "timeout"), timeout="1s")
+        judge(build, server, "nothing.example", ("no_response", "timeout"), timeout="1s", exists="false")
+        server.thaw()
+        server.kill()
+        judge(build, server, "app.example", ("no_response", "connection_refused"), timeout="1s")
+        judge(build, server, "nothing.example", ("no_response", "connection_refused"), timeout="1s", exists="false")
+        server.start()
+        judge(build, server, "app.example", ("ok", "none"))
+
+
+def test_a_server_that_cannot_answer_says_so(build):
+    """dnsmasq refuses what it has nobody to ask for, and fails when the one it asks is dead."""
+    with dnsmasq() as server:
+        judge(build, server, "elsewhere.test", ("rejected", "dns_failure"), type="A")
+        judge(build, server, "elsewhere.test", ("rejected", "dns_failure"), exists="false")  # that is no "no"
+    with dnsmasq(f"--server=127.0.0.1#{servers.free_port()}") as server:
+        result = probe(build, "dns", "elsewhere.test", server=server.address, timeout="1s", type="A")
+        assert (result["outcome"], result["reason"]) in (("rejected", "dns_failure"), ("no_response", "timeout")), result
+
+
+def test_an_answer_too_large_for_udp_is_fetched_over_tcp(build):
+    many = [f"--host-record=many.example,127.1.{i // 250}.{i % 250 + 1}" for i in range(120)]
+    with dnsmasq("--edns-packet-max=512", *many) as server:
+        found = judge(build, server, "many.example", ("ok", "none"), type="A", addresses="127.1.0.120")
+        assert found["facts"]["dns_answers"] == 120

@@ -379,6 +379,9 @@ TEST_CASE("a probe is made from a command line")
     CHECK(spec.exit_codes == std::vector{3});
     CHECK(loaded.probe.timing.timeout == Duration{2s});
     CHECK(make_probe("tcp", "db:1").probe.name == "tcp");
+    const std::vector<std::string> program{"nginx", "-t", "-g", "user root;"};
+    CHECK(std::get<ExecSpec>(*make_probe("exec", program).probe.spec).argv == program);
+    CHECK(render(make_probe("tcp", program).problems) == "tcp.address: expected a host:port, found a list\n");
 
     const auto words = [](std::string_view kind, std::string_view target, std::vector<std::string> all = {}) {
         return render(make_probe(kind, target, all).problems);
