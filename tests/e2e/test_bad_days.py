@@ -35,6 +35,21 @@ def test_a_wrong_configuration_starts_nothing_and_says_where(build, tmp_path, te
             assert word in done.stderr
 
 
+@pytest.mark.parametrize("text", [
+    "services: {" + ", ".join(f"s{i}: {{probs: []}}" for i in range(20_000)) + "}",  # a mistake in each
+    "services: {a: {probes: [{http: 'http://x/" + "y" * 11_000_000 + "'}]}}",
+    "a: " + "[" * 5_000_000 + "]" * 5_000_000,
+    "x: &x [" + "y, " * 1000 + "]\n" + "z: [" + "*x, " * 1000 + "]\nservices: 1",
+], ids=["mistakes", "size", "depth", "aliases"])
+def test_a_configuration_of_megabytes_is_refused_in_time_and_in_few_words(build, tmp_path, text):
+    file = tmp_path / "keepwell.yaml"
+    file.write_text(text)
+    done = subprocess.run([build / "daemon" / "keepwell", f"--config.file={file}", "--web.socket=none"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 100 and str(file) in done.stderr
+    assert len(done.stderr) < 500_000, len(done.stderr)
+
+
 def test_a_missing_configuration_and_wrong_usage_exit_100(build):
     for argv in (["--config.file=/no/such/file"], ["--no-such-flag"], ["check", "/no/such/file"], ["probe", "nokind", "x"],
                  ["healthcheck", "--nonsense"]):
@@ -162,16 +177,46 @@ def test_silent_and_slow_clients_do_not_keep_others_out(build):
             client.close()
 
 
-def test_secrets_appear_nowhere(build):
-    with servers.redis("--requirepass", "hunter2-secret") as redis:
-        config = {"services": {"redis": {"probes": [{"redis": {"address": redis.address, "password": "hunter2-wrong"}, **keepwell.FAST}]},
-                               **GOOD["services"]}}
-        with keepwell.running(build, config, "--log.level=debug") as daemon:
-            daemon.wait_state("redis", "unhealthy")
+def test_secrets_appear_nowhere(build, tmp_path):
+    secret = "hunter2-secret"
+    password = tmp_path / "password"
+    password.write_text(secret + "\n")
+    redis_login = {"username": "someone", "password": secret}
+    with servers.redis("--requirepass", "another") as redis, servers.nginx("server { listen @PORT@; return 401; }") as web:
+        closed = f"127.0.0.1:{servers.free_port()}"
+        probes = {
+            "redis": {"redis": {"address": redis.address, "password": secret}},
+            "acl": {"redis": {"address": redis.address, "username": "someone", "password_file": str(password)}},
+            "bearer": {"http": {"url": web.url, "bearer_token": secret}},
+            "basic": {"http": {"url": web.url, "username": "someone", "password": secret}},
+            "token": {"http": f"{web.url}/?token={secret}"},
+            "header": {"http": {"url": web.url, "headers": {"X-Api-Key": secret}}},
+            "postgres": {"postgres": {"address": closed, "user": "u", "password": secret, "query": "select 1"}},
+            "mysql": {"mysql": {"address": closed, "user": "u", "password": "${THE_SECRET}"}},
+            "beat": {"heartbeat": {"max_age": "1s", "key": "k", "redis": {"address": redis.address, **redis_login}}},
+            "program": {"exec": {"argv": ["sh", "-c", "env; exit 1"]}},
+        }
+        config = {"services": {name: {"probes": [{**probe, **keepwell.FAST}]} for name, probe in probes.items()} | GOOD["services"],
+                  "webhooks": [{"url": f"http://{closed}/{secret}?key={secret}", "secret": secret, "backoff": "100ms"}]}
+        with keepwell.running(build, config, "--log.level=debug", env={"THE_SECRET": secret}) as daemon:
+            for name in probes:
+                daemon.wait_state(name, "unknown" if name == "beat" else "unhealthy")
             assert daemon.instance("redis")["probes"][0]["last_attempt"]["reason"] == "authentication_failed"
-            shown = daemon.log() + daemon.metrics() + daemon.get("/api/v1/status")[1] + daemon.get("/api/v1/signals")[1]
-            shown += open(f"/proc/{daemon.pid}/cmdline", encoding="utf-8").read()
-            assert "hunter2" not in shown
+            servers.wait_until(lambda: daemon.metric("keepwell_webhook_deliveries_total", result="failed") != 0, 15)
+            daemon.write(f"services: {{x: {{probes: [{{redis: {{address: 1, password: {secret}, pasword: {secret}}}}}, "
+                         f"{{http: 'http://someone:{secret}@{closed}/'}}]}}}}")
+            reload = daemon.post("/-/reload")[1]
+            assert "pasword" in reload
+            check = daemon.command("check", daemon.config_file, check=False)
+            shown = [daemon.log(), daemon.metrics(), reload, check.stdout + check.stderr]
+            shown += [daemon.get(path)[1] for path in ("/api/v1/status", "/api/v1/signals", "/api/v1/config", "/health/redis", "/")]
+            shown += [daemon.command(*words, check=False).stdout for words in (["status"], ["status", "--json"], ["explain", "basic"])]
+            with open(f"/proc/{daemon.pid}/cmdline", encoding="utf-8") as file:
+                shown.append(file.read())
+            with open(daemon.state_file, encoding="utf-8") as file:
+                shown.append(file.read())
+            for text in shown:
+                assert "hunter2" not in text, text[max(0, text.index("hunter2") - 300):text.index("hunter2") + 50]
 
 
 def test_it_ends_in_good_order_and_leaves_no_socket(build):
