@@ -78,6 +78,12 @@ public:
     // above and at wake_at() at the latest. Costs nothing when nothing has changed.
     std::vector<Request> advance(Clock::time_point now);
     Clock::time_point wake_at() const;  // max() when only new results can change anything
+    // Whether advance() or wants_self_check() may say something new. Most results are no news.
+    bool has_news() const
+    {
+        return !dirty_.empty() || !started_.empty() || !waiting_for_proof_.empty() || blind_ ||
+               everything_fails();
+    }
     // Whose started_at has changed since this was last asked; some perhaps twice.
     std::vector<InstanceId> take_started() { return std::exchange(started_, {}); }
 

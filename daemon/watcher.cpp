@@ -215,13 +215,15 @@ asio::awaitable<void> Watcher::attempt(ProbeId id, std::uint64_t generation, Clo
         co_return;
     const auto now = Clock::now();
     monitor_->observe(id, result, now);
-    dirty_ = true;
     const bool starting = monitor_->probe(id).health.state == State::starting;
     const bool failed = result.outcome == Outcome::rejected || result.outcome == Outcome::no_response;
     if (slots_[id].due ==
         Clock::time_point::max())  // else it was planned anew because the instance was restarted
         plan(id, next_due(due, now, monitor_->stack().probes()[id].spec->timing, starting, failed));
-    nudge(std::max(now, last_advance_ + rules_pause));
+    if (monitor_->has_news()) {
+        dirty_ = true;
+        nudge(std::max(now, last_advance_ + rules_pause));
+    }
 }
 
 // Lets the monitor apply its rules, and does what it asks for.
