@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+import statistics
 import subprocess
 import time
 import urllib.parse
@@ -208,22 +209,25 @@ class Bench:
         probe = {"http": {"url": f"http://{{instance}}:{SINK}/", **settings}, "interval": "1s"}
         return self.keepwell({"many": {"instances": [target_address(i) for i in range(targets)], "probes": [probe]}})
 
-    def scraped(self, targets):
-        """How much later attempts are while /metrics is asked for every half second."""
+    def scraped(self, targets, pairs=3):
+        """How much later attempts are while /metrics is asked for every half second: without and with, in turns."""
+        turns = []
         with Process([self.programs / "bench_sink", f"--port={SINK}"], SERVER_CORE, self.directory, talks=True) as sink:
             wait_for_port(SINK, process=sink)
             with self.keepwell_http(targets) as process:
                 time.sleep(5)
-                sink.send(signal.SIGUSR1)
-                alone = self.window(process, lambda: self.end_of_window(sink))
-                sink.send(signal.SIGUSR1)
-                with Scraper(KEEPWELL_METRICS, self.directory) as scraper:
-                    beside = self.window(process, lambda: self.end_of_window(sink))
-                    scrapes = scraper.finish()
-        if not scrapes:
-            raise RuntimeError("no scrape succeeded")
-        return {"delay_ms": beside["gap_p999_ms"] - alone["gap_p999_ms"], "scrapes": scrapes,
-                **{f"{name}_{key}": window[key] for name, window in (("alone", alone), ("scraped", beside))
+                for _ in range(pairs):
+                    sink.send(signal.SIGUSR1)
+                    alone = self.window(process, lambda: self.end_of_window(sink))
+                    sink.send(signal.SIGUSR1)
+                    with Scraper(KEEPWELL_METRICS, self.directory) as scraper:
+                        beside = self.window(process, lambda: self.end_of_window(sink))
+                        if not scraper.finish():
+                            raise RuntimeError("no scrape succeeded")
+                    turns.append((alone, beside))
+        figure = lambda which, key: statistics.median(turn[which][key] for turn in turns)
+        return {"delay_ms": statistics.median(beside["gap_p999_ms"] - alone["gap_p999_ms"] for alone, beside in turns),
+                **{f"{name}_{key}": figure(which, key) for which, name in enumerate(("alone", "scraped"))
                    for key in ("gap_p99_ms", "gap_p999_ms", "gap_max_ms", "core")}}
 
     def page(self, process, url, scrapes=10):
