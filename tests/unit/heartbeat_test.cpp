@@ -204,10 +204,19 @@ TEST_CASE("heartbeat: when Redis does not answer, that says nothing about the se
         {Fault::reset, 0, Reason::connection_reset},
         {Fault::stall, 0, Reason::timeout},
         {Fault::garbage, 0, Reason::protocol_error},
+        {Fault::endless, 0, Reason::protocol_error},
+        {Fault::close, 1, Reason::connection_closed},
+        {Fault::reset, 1, Reason::connection_reset},
+        {Fault::stall, 1, Reason::timeout},
+        {Fault::close, 2, Reason::connection_closed},
+        {Fault::reset, 2, Reason::connection_reset},
+        {Fault::stall, 2, Reason::timeout},
+        {Fault::garbage, 2, Reason::timeout},  // a length that goes on without an end
     }));
     CAPTURE(step, reason);
     asio::io_context loop;
-    ScriptedServer server{loop, answers("+OK\r\n"), fault, step};
+    const std::vector<Step> script{{get_beat.size(), "$"}, {.send = "1"}, {.send = "2\r\n1700000000"}};
+    ScriptedServer server{loop, script, fault, step};
     const auto result = run_now(loop, in_redis(server), 500ms);
     CHECK(result.outcome == Outcome::not_attempted);
     CAPTURE(result.detail);

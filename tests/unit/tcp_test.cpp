@@ -96,6 +96,34 @@ TEST_CASE("tcp: faults of the peer before and after it has said something")
     CHECK(result.took < 300ms + slack);
 }
 
+TEST_CASE("tcp: a peer that resets after it has said something is no success, whichever is seen first")
+{
+    asio::io_context loop;
+    ScriptedServer server{loop, {{.send = "hello"}}, Fault::reset, 1};
+    const auto result = run_now(loop, expecting(server.address(), "never"), 300ms);
+    CHECK((result.reason == Reason::body_mismatch || result.reason == Reason::connection_reset));
+    CHECK(result.took < 300ms + slack);
+}
+
+TEST_CASE("tcp: under TLS, a peer that fails in the handshake")
+{
+    auto [fault, outcome] = GENERATE(table<Fault, Outcome>({
+        {Fault::stall, Outcome::no_response},
+        {Fault::close, Outcome::no_response},
+        {Fault::reset, Outcome::no_response},
+        {Fault::garbage, Outcome::rejected},
+        {Fault::endless, Outcome::rejected},
+    }));
+    CAPTURE(static_cast<int>(fault));
+    asio::io_context loop;
+    ScriptedServer server{loop, {}, fault, 0};
+    const auto result = run_now(loop, TcpSpec{.address = server.address(), .tls = TlsOptions{}}, 300ms);
+    CAPTURE(result.detail, to_string(result.reason));
+    CHECK(result.outcome == outcome);
+    CHECK(result.phase == Phase::tls);
+    CHECK(result.took < 300ms + slack);
+}
+
 TEST_CASE("tcp: what is sent arrives even if nothing is expected")
 {
     asio::io_context loop;
