@@ -28,8 +28,9 @@ namespace keepwell {
 
 namespace {
 
-constexpr auto state_pause = 100ms;  // the state file is written this much after a change at the latest
-constexpr auto names_pause = 5s;     // between two looks at names that are followed
+constexpr auto state_pause = 1s;  // the state file is written this much after a change at the latest
+constexpr auto state_retry = 5s;  // after it could not be written
+constexpr auto names_pause = 5s;  // between two looks at names that are followed
 constexpr auto names_limit = 2s;
 constexpr std::string_view none = "none";
 constexpr std::string_view default_state_file = "/var/lib/keepwell/state.json";
@@ -203,10 +204,16 @@ void Daemon::remember()
     const auto text = memory_text(watcher_->monitor(), Clock::now(), std::chrono::system_clock::now());
     if (text == remembered_)
         return;
-    if (const auto error = write_memory(options_.state_file, text))
+    const auto error = write_memory(options_.state_file, text);
+    if (error && *error != cannot_remember_)
         log(LogLevel::warn, "the state file cannot be written; restarts are forgotten when keepwell ends",
             {{"file", options_.state_file}, {"error", *error}});
-    remembered_ = text;
+    if (!error && !cannot_remember_.empty())
+        log(LogLevel::info, "the state file can be written again", {{"file", options_.state_file}});
+    cannot_remember_ = error.value_or("");
+    keeper_.dirty = error.has_value();  // to be tried again
+    if (!error)
+        remembered_ = text;
 }
 
 DaemonFigures Daemon::figures()
@@ -284,7 +291,7 @@ asio::awaitable<void> Daemon::keep_state()
 {
     asio::steady_timer timer{loop_};
     for (;;) {
-        timer.expires_after(keeper_.dirty ? Clock::duration{state_pause} : Clock::duration{1s});
+        timer.expires_after(cannot_remember_.empty() ? state_pause : state_retry);
         co_await timer.async_wait(asio::use_awaitable);
         if (keeper_.dirty)
             remember();

@@ -67,6 +67,7 @@ private:
     NameAddresses addresses_{};  // of the names that `instances: all` follows
     std::string loaded_content_{};
     std::string remembered_{};
+    std::string cannot_remember_{};  // why the state file could not be written the last time
     bool reload_ok_ = true;
     double reload_ok_at_ = 0;
     std::size_t warnings_ = 0;

@@ -1,8 +1,10 @@
 """Bad input and bad days of keepwell's own: broken configurations, no descriptors, a full disk, frozen, cut off."""
 
+import datetime
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -135,6 +137,101 @@ def test_a_full_disk_costs_the_memory_of_restarts_but_not_the_watch(build, tmp_p
         daemon.wait_state("broken", "unhealthy")
         servers.wait_until(lambda: "state file" in daemon.log(), 10, "a warning about the state file")
         assert daemon.get("/-/healthy")[0] == 200
+
+
+# Adds what a file says, in seconds, to the clock on the wall: what a clock that jumps looks like to one program.
+# System calls only, because it also runs while the sanitizers are not ready yet.
+JUMPING_CLOCK = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static long long offset_in(const char* path)
+{
+    char text[32] = {0};
+    const long fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return 0;
+    syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
+    long long value = 0;
+    for (const char* digit = text + (text[0] == '-'); *digit >= '0' && *digit <= '9'; ++digit)
+        value = value * 10 + (*digit - '0');
+    return text[0] == '-' ? -value : value;
+}
+int clock_gettime(clockid_t id, struct timespec* out)
+{
+    const int result = (int)syscall(SYS_clock_gettime, id, out);
+    if (id == CLOCK_REALTIME)
+        out->tv_sec += offset_in(getenv("CLOCK_OFFSET_FILE"));
+    return result;
+}
+"""
+
+
+def test_a_clock_that_jumps_restarts_nothing(build, tmp_path):
+    source, library, offset, beat = (tmp_path / name for name in ("clock.c", "clock.so", "offset", "beat"))
+    source.write_text(JUMPING_CLOCK)
+    compiler = next(filter(shutil.which, ("cc", "gcc", "clang-19", "gcc-14")))
+    servers.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source])
+    offset.write_text("0")
+    beat.touch()
+    env = {"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(offset), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    with servers.redis() as redis:
+        services = {"redis": {"probes": [{"redis": redis.address, **keepwell.FAST}]},
+                    "worker": {"probes": [{"heartbeat": {"max_age": "5s", "file": str(beat)}, **keepwell.FAST, "retries": 1}]}}
+        with keepwell.running(build, {"services": services}, env=env) as daemon:
+            daemon.wait_state("worker", "healthy")
+            for jump in (86400, -86400, 10 * 365 * 86400, 0):
+                offset.write_text(str(jump))
+                attempts = daemon.metric("keepwell_probe_attempts_total", compose_service="worker", outcome="ok")
+
+                def seen(jump=jump, attempts=attempts):
+                    beat.touch()  # it goes on reporting in
+                    shown = datetime.datetime.fromisoformat(daemon.log().splitlines()[-1].split("time=")[1].split("Z")[0])
+                    daemon.post("/api/v1/resume/redis")  # something to log
+                    jumped = abs((shown - datetime.datetime.utcnow()).total_seconds() - jump) < 30
+                    done = daemon.metric("keepwell_probe_attempts_total", compose_service="worker", outcome="ok")
+                    return jumped and done >= attempts + 10
+
+                servers.wait_until(seen, 20, f"the log's clock is {jump} s off, and the watch goes on", 0.2)
+                assert daemon.metric("keepwell_self_doubt") == 0
+            daemon.wait_state("redis", "healthy")
+            assert not daemon.history("signal_raised") and not daemon.history("doubt")
+            assert daemon.metric("keepwell_probe_attempts_total", compose_service="worker", outcome="rejected") == 0
+
+
+@pytest.fixture(name="small_disk")
+def fixture_small_disk(tmp_path):
+    """A file system of 64 KiB; where nobody may mount one, the test is skipped."""
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_disk_that_fills_up_keeps_the_last_whole_state_file(build, small_disk):
+    state, filler = small_disk / "state.json", small_disk / "filler"
+    with keepwell.running(build, GOOD, f"--state.file={state}") as daemon:
+        daemon.wait_state("fine", "healthy")
+        daemon.post("/api/v1/maintenance/fine")
+        servers.wait_until(lambda: '"maintenance"' in state.read_text(), 15, "the state file says maintenance")
+        whole = state.read_text()
+        with open(filler, "wb", buffering=0) as file:
+            with pytest.raises(OSError):
+                while True:
+                    file.write(b"x" * 512)
+        daemon.post("/api/v1/resume/fine")
+        servers.wait_until(lambda: "No space left" in daemon.log(), 15, "a warning about the full disk")
+        assert state.read_text() == whole
+        daemon.wait_state("fine", "healthy")
+        filler.unlink()
+        servers.wait_until(lambda: state.read_text() != whole, 15, "with room again, it is written")
+        json.loads(state.read_text())
+        assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 999}', "\x00" * 100, '{"version":1,"services":{"fine":3}}'])
