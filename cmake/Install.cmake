@@ -29,12 +29,17 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_KEEPWELL_PACKAGE_NAME keepwell)
 set(CPACK_DEBIAN_KEEPWELL_PACKAGE_SECTION net)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")  # each package has a first line of its own
+set(CPACK_DEBIAN_KEEPWELL_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_DEBIAN_KEEPWELL_DESCRIPTION
-    "One small process asks HTTP, Redis, PostgreSQL, MySQL, TCP, DNS, programs and heartbeats how they are, tells Prometheus,
+    "watches services, tells how they are, and restarts what needs it
+One small process asks HTTP, Redis, PostgreSQL, MySQL, TCP, DNS, programs and heartbeats how they are, tells Prometheus,
 and restarts what needs it without making an outage worse.")
 set(CPACK_DEBIAN_KEEPWELL-APP_PACKAGE_NAME keepwell-app)
 set(CPACK_DEBIAN_KEEPWELL-APP_PACKAGE_SECTION misc)
-set(CPACK_DEBIAN_KEEPWELL-APP_DESCRIPTION "A small web stack's api, web front and worker, for keepwell to watch")
+set(CPACK_DEBIAN_KEEPWELL-APP_DESCRIPTION
+    "a small web stack for keepwell to watch
+The api, the web front and the worker of demonstrations: one program that can be told to fail.")
 set(CPACK_DEBIAN_KEEPWELL_PACKAGE_CONTROL_EXTRA
     ${PROJECT_SOURCE_DIR}/deploy/debian/conffiles
     ${PROJECT_SOURCE_DIR}/deploy/debian/postinst

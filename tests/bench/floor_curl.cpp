@@ -52,8 +52,8 @@ struct Multi {
         if (what == CURL_POLL_REMOVE)
             return epoll_ctl(multi.epoll, EPOLL_CTL_DEL, socket, nullptr), 0;
         epoll_event interest{};
-        interest.events =
-            (what & CURL_POLL_IN ? std::uint32_t{EPOLLIN} : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0);
+        interest.events = (what & CURL_POLL_IN ? std::uint32_t{EPOLLIN} : 0) |
+                          (what & CURL_POLL_OUT ? std::uint32_t{EPOLLOUT} : 0);
         interest.data.u64 = std::uint64_t{multi.index} << 32 | static_cast<std::uint32_t>(socket);
         if (epoll_ctl(multi.epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &interest))
             die("epoll_ctl");
