@@ -56,7 +56,7 @@ def files(*patterns):
 
 
 SOURCES = files("*.cpp", "*.hpp")
-SCRIPTS = files("*.py", "*.sh", "tests/run", "deploy/quickstart", ".ci/run")
+SCRIPTS = files("*.py", "*.sh", "tests/run", "deploy/quickstart", "deploy/deb", ".ci/run")
 OURS = [path for path in SOURCES if not path.startswith("tests/")]
 
 
@@ -212,3 +212,9 @@ def test_the_law_itself_can_fail():
     with pytest.raises(AssertionError):
         violations_of(lambda path: [(1, "wrong")], ["x"])
     assert re.match(r"^(\s{0,8})\{$", body.splitlines()[1])
+
+
+def test_what_a_text_contains_is_asked_in_words_of_both_catch2s():
+    """Contains means a part of a text in Catch2 2, and a member of a range in 3."""
+    wrong = [path for path in files("tests/*.cpp") if "Matchers::Contains(" in (ROOT / path).read_text(encoding="utf-8")]
+    assert wrong == [], "write ContainsSubstring"

@@ -42,7 +42,7 @@ TEST_CASE("an unknown placeholder is a fault of the configuration, with the know
     CAPTURE(word);
     const auto filled = fill_in(word, context);
     REQUIRE_FALSE(filled);
-    CHECK_THAT(filled.error(), Catch::Matchers::Contains("{service}, {instance}"));
+    CHECK_THAT(filled.error(), Catch::Matchers::ContainsSubstring("{service}, {instance}"));
     CHECK(CommandAction{.argv = {"true", word}}.faults().size() == 1);
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("command: what no single field can know is a fault")
     }));
     CAPTURE(words);
     REQUIRE(action.faults().size() == 1);
-    CHECK_THAT(action.faults().front(), Catch::Matchers::Contains(words));
+    CHECK_THAT(action.faults().front(), Catch::Matchers::ContainsSubstring(words));
     CHECK(CommandAction{.argv = {"systemctl", "restart", "{service}"}}.faults().empty());
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("webhook: what no single field can know is a fault")
     }));
     CAPTURE(words);
     REQUIRE(action.faults().size() == 1);
-    CHECK_THAT(action.faults().front(), Catch::Matchers::Contains(words));
+    CHECK_THAT(action.faults().front(), Catch::Matchers::ContainsSubstring(words));
     CHECK(WebhookAction{.url = "https://x/y", .headers = {{"X-A", "b"}}, .events = {"quarantined"}}
               .faults()
               .empty());

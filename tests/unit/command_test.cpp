@@ -51,7 +51,7 @@ TEST_CASE("command: what came of it is told")
     asio::io_context loop;
     const auto outcome = act_now(loop, action);
     CHECK(outcome.result == result);
-    CHECK_THAT(outcome.detail, Catch::Matchers::Contains(detail));
+    CHECK_THAT(outcome.detail, Catch::Matchers::ContainsSubstring(detail));
     CHECK(outcome.took < 3s);
     CHECK(run_until(loop, [] { return !has_children(); }));
 }
@@ -90,7 +90,7 @@ TEST_CASE("command: who ignores SIGTERM is killed after the grace, with the whol
     action.grace = 300ms;
     const auto outcome = act_now(loop, action);
     CHECK(outcome.result == ActionResult::timed_out);
-    CHECK_THAT(outcome.detail, Catch::Matchers::Contains("nor after SIGTERM"));
+    CHECK_THAT(outcome.detail, Catch::Matchers::ContainsSubstring("nor after SIGTERM"));
     CHECK(outcome.took >= 500ms);
     CHECK(outcome.took < 3s);
     CHECK(run_until(loop, [] { return !has_children(); }));
@@ -105,7 +105,7 @@ TEST_CASE("command: what it starts and leaves running stays, even when it writes
                             "echo $!"));
     CHECK(outcome.result == ActionResult::ok);
     CHECK(outcome.took < 3s);
-    CHECK_THAT(outcome.detail, Catch::Matchers::Contains("an output of its own"));
+    CHECK_THAT(outcome.detail, Catch::Matchers::ContainsSubstring("an output of its own"));
     const auto pid = printed_pid(outcome);
     loop.restart();
     loop.run_for(500ms);  // it writes several times meanwhile; without a reader SIGPIPE would end it

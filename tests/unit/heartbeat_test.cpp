@@ -105,7 +105,7 @@ TEST_CASE("heartbeat: a file is as alive as its last change")
     const auto result = run_now(loop, HeartbeatSpec{.max_age = 1min, .file = file});
     CHECK(result.outcome == outcome);
     CHECK(result.reason == (outcome == Outcome::ok ? Reason::none : Reason::late));
-    CHECK_THAT(result.detail, Catch::Matchers::Contains(words));
+    CHECK_THAT(result.detail, Catch::Matchers::ContainsSubstring(words));
 }
 
 TEST_CASE(
@@ -117,7 +117,7 @@ TEST_CASE(
     const HeartbeatSpec missing{.max_age = 200ms, .file = folder / "none"};
     CHECK(run_now(loop, missing).outcome == Outcome::ok);
     CHECK(run_until(loop, [&] { return run_now(loop, missing).reason == Reason::late; }));
-    CHECK_THAT(run_now(loop, missing).detail, Catch::Matchers::Contains("is missing, watched for"));
+    CHECK_THAT(run_now(loop, missing).detail, Catch::Matchers::ContainsSubstring("is missing, watched for"));
     folder.write("none", "");
     CHECK(run_now(loop, missing).outcome == Outcome::ok);
     std::filesystem::remove(folder / "none");
@@ -185,7 +185,7 @@ TEST_CASE("heartbeat: a key in Redis holds the time of the last beat, or is just
     const auto result = run_now(loop, in_redis(server));
     CHECK(result.outcome == outcome);
     CHECK(result.reason == reason);
-    CHECK_THAT(result.detail, Catch::Matchers::Contains(words));
+    CHECK_THAT(result.detail, Catch::Matchers::ContainsSubstring(words));
     CHECK(server.received() == get_beat);
 }
 
@@ -223,7 +223,8 @@ TEST_CASE("heartbeat: when Redis does not answer, that says nothing about the se
     // Who closes with our bytes unread resets the connection.
     if (fault != Fault::close || result.reason != Reason::connection_reset)
         CHECK(result.reason == reason);
-    CHECK_THAT(result.detail, Catch::Matchers::Contains("cannot be read from key beat of redis 127.0.0.1:"));
+    CHECK_THAT(result.detail,
+               Catch::Matchers::ContainsSubstring("cannot be read from key beat of redis 127.0.0.1:"));
     CHECK(result.took < 2s);
 
     auto nobody = in_redis(server);
@@ -247,7 +248,7 @@ TEST_CASE("heartbeat: what no single field can know is a fault")
     }));
     CAPTURE(words);
     REQUIRE(spec.faults().size() == 1);
-    CHECK_THAT(spec.faults()[0], Catch::Matchers::Contains(words));
+    CHECK_THAT(spec.faults()[0], Catch::Matchers::ContainsSubstring(words));
     CHECK(HeartbeatSpec{.max_age = 1min, .redis = server, .key = "k"}.faults().empty());
     CHECK(HeartbeatSpec{.max_age = 1min}.faults().empty());
 }

@@ -249,7 +249,8 @@ TEST_CASE("postgres: what a refused login means")
     CHECK(result.outcome == Outcome::rejected);
     CHECK(result.reason == reason);
     CHECK(result.phase == Phase::request);
-    CHECK_THAT(result.detail, !Catch::Matchers::Contains("hunter2") && !Catch::Matchers::Contains("\n"));
+    CHECK_THAT(result.detail,
+               !Catch::Matchers::ContainsSubstring("hunter2") && !Catch::Matchers::ContainsSubstring("\n"));
 }
 
 TEST_CASE("postgres: a login without a password, where one is needed")
@@ -313,8 +314,8 @@ TEST_CASE("postgres: a number is a fact, and the query is limited to the attempt
     CHECK(result.facts == std::vector<Fact>{{"query_value", -2.5}});
     loop.run_for(50ms);
     const auto sent = server.received().substr(libpq_startup);
-    CHECK_THAT(sent, Catch::Matchers::Contains("SET LOCAL statement_timeout = ") &&
-                         Catch::Matchers::Contains("; SELECT 1") &&
+    CHECK_THAT(sent, Catch::Matchers::ContainsSubstring("SET LOCAL statement_timeout = ") &&
+                         Catch::Matchers::ContainsSubstring("; SELECT 1") &&
                          Catch::Matchers::EndsWith(std::string{"X\0\0\0\4", 5}));
 }
 
@@ -396,8 +397,8 @@ TEST_CASE("postgres: authentication that would stop the loop is seen before libp
     CHECK(slow_authentication("").empty());
     CHECK(slow_authentication(authentication(11, "r=abc,s=def,i=4096")).empty());
     CHECK_THAT(slow_authentication(authentication(11, "r=abc,s=def,i=99999999")),
-               Catch::Matchers::Contains("99999999"));
-    CHECK_THAT(slow_authentication(authentication(7)), Catch::Matchers::Contains("GSSAPI"));
+               Catch::Matchers::ContainsSubstring("99999999"));
+    CHECK_THAT(slow_authentication(authentication(7)), Catch::Matchers::ContainsSubstring("GSSAPI"));
 }
 
 TEST_CASE("postgres: libpq's words")
@@ -426,7 +427,8 @@ TEST_CASE("postgres: libpq's words")
     CAPTURE(words);
     const auto verdict = judge_complaint(parse_complaint(words, Secret{"hunter2"}));
     CHECK(verdict.reason == reason);
-    CHECK_THAT(verdict.detail, !Catch::Matchers::Contains("hunter2") && !Catch::Matchers::Contains("\n"));
+    CHECK_THAT(verdict.detail,
+               !Catch::Matchers::ContainsSubstring("hunter2") && !Catch::Matchers::ContainsSubstring("\n"));
 }
 
 TEST_CASE("postgres: what no single field can know")

@@ -148,7 +148,7 @@ TEST_CASE("tls: files that cannot be used are our own fault, and are read again 
         CAPTURE(result.detail);
         CHECK(result.outcome == Outcome::not_attempted);
         CHECK(result.reason == reason);
-        CHECK_THAT(result.detail, Catch::Matchers::Contains(file));
+        CHECK_THAT(result.detail, Catch::Matchers::ContainsSubstring(file));
     };
     auto bad = good;
     bad.ca_file = missing;
@@ -198,7 +198,7 @@ TEST_CASE("tls: certificate_min_days rejects what expires too soon")
     const auto soon = stage.attempt(tls, "127.0.0.1", 11);
     CHECK(soon.outcome == Outcome::rejected);
     CHECK(soon.reason == Reason::certificate_expiring);
-    CHECK_THAT(soon.detail, Catch::Matchers::Contains("expires in"));
+    CHECK_THAT(soon.detail, Catch::Matchers::ContainsSubstring("expires in"));
 }
 
 TEST_CASE("tls: a peer that does not speak TLS")
