@@ -3,6 +3,7 @@
 #include "daemon/compose/native_probe.hpp"
 #include "daemon/variables.hpp"
 
+#include <cstdint>
 #include <expected>
 #include <span>
 #include <string>
