@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 namespace keepwell {
 
@@ -17,7 +18,17 @@ struct Unit {
 constexpr std::array units{Unit{"w", 168h}, Unit{"d", 24h},  Unit{"h", 1h},   Unit{"m", 1min},
                            Unit{"s", 1s},   Unit{"ms", 1ms}, Unit{"us", 1us}, Unit{"ns", 1ns}};
 constexpr std::string_view expected_form = "expected a duration such as \"500ms\", \"10s\" or \"1m30s\"";
-constexpr double most = 9e18;  // about 285 years in nanoseconds: what the type can hold
+constexpr long double most = 9e18L;  // about 285 years in nanoseconds: what the type can hold
+
+// A whole number may have more digits than a double keeps.
+long double exact(std::string_view digits, double number)
+{
+    std::uint64_t whole = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+    if (error != std::errc{} || end != digits.data() + digits.size())
+        return number;
+    return static_cast<long double>(whole);
+}
 
 }  // namespace
 
@@ -25,7 +36,7 @@ std::expected<Duration, std::string> Duration::parse(std::string_view text)
 {
     if (text == "0")
         return Duration{};
-    double total = 0;
+    long double total = 0;  // exact for every whole number of nanoseconds
     auto rest = text;
     while (!rest.empty()) {
         double number = 0;
@@ -33,7 +44,8 @@ std::expected<Duration, std::string> Duration::parse(std::string_view text)
             std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
         if (error != std::errc{} || number < 0 || !std::isfinite(number))
             return std::unexpected(std::string{expected_form});
-        rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+        const auto digits = rest.substr(0, static_cast<std::size_t>(end - rest.data()));
+        rest.remove_prefix(digits.size());
         const auto word = rest.substr(0, rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz"));
         const Unit* found = nullptr;
         for (const auto& unit : units)
@@ -42,7 +54,7 @@ std::expected<Duration, std::string> Duration::parse(std::string_view text)
         if (!found)
             return std::unexpected(std::string{expected_form} +
                                    (word.empty() ? " (the unit is missing)" : ""));
-        total += number * static_cast<double>(found->length.count());
+        total += exact(digits, number) * static_cast<long double>(found->length.count());
         rest.remove_prefix(word.size());
     }
     if (text.empty())

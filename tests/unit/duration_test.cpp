@@ -53,3 +53,12 @@ TEST_CASE("sizes: decimal and binary units")
     CHECK_FALSE(ByteSize::parse("18446744073709551615KiB"));
     CHECK_FALSE(ByteSize::parse("-1"));
 }
+
+TEST_CASE("the shortest form of a century parses back to the nanosecond")
+{
+    for (const auto ns : {2'687'760'000'000'000'001, 3'155'760'000'123'456'789, 8'999'999'999'999'999'999}) {
+        const Duration duration{std::chrono::nanoseconds{ns}};
+        CAPTURE(duration.text());
+        CHECK(Duration::parse(duration.text())->value.count() == ns);
+    }
+}
