@@ -190,10 +190,13 @@ TEST_CASE("https: a peer that does not speak TLS, or not to the end")
     asio::io_context loop;
     ScriptedServer server{loop, {{.expect_bytes = std::size_t(hello)}}, fault};
     const HttpSpec spec{.url = Url::parse("https://" + server.address().text() + "/").value()};
-    const auto result = run_now(loop, spec, 300ms);
+    // Only a peer that stalls is given up at the deadline; a busy machine takes its time to load the
+    // authorities.
+    const auto deadline = fault == Fault::stall ? 1s : 10s;
+    const auto result = run_now(loop, spec, deadline);
     CAPTURE(result.detail, to_string(result.reason));
     CHECK(result.phase == Phase::tls);
-    CHECK(result.took < 900ms);
+    CHECK(result.took < deadline + 5s);
     switch (fault) {
         case Fault::close:
         case Fault::reset:
