@@ -298,7 +298,8 @@ class Bench:
         with self.keepwell({"web": {"probes": [{"http": f"http://127.0.0.1:{NGINX}/"}]}}):
             url = f"unix:{self.directory}/keepwell.sock"
             deadline = time.monotonic() + 10
-            while subprocess.run([self.command, "healthcheck", "web", "--url", url], stderr=subprocess.DEVNULL).returncode:
+            while subprocess.run([self.command, "healthcheck", "web", "--url", url], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL).returncode:
                 if time.monotonic() > deadline:
                     raise RuntimeError("keepwell healthcheck never succeeds")
                 time.sleep(0.05)
