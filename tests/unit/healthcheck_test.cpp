@@ -2,7 +2,7 @@
 
 #include "daemon/config.hpp"
 
-#include <catch2/catch.hpp>
+#include "tests/catch.hpp"
 
 #include <map>
 

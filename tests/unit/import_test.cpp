@@ -3,7 +3,7 @@
 #include "daemon/config.hpp"
 #include "daemon/document.hpp"
 
-#include <catch2/catch.hpp>
+#include "tests/catch.hpp"
 
 using namespace keepwell;
 
