@@ -85,8 +85,8 @@ TEST_CASE("tls: the certificate is judged by authority, name, address and date")
     CHECK(result.reason == row.reason);
     CHECK(result.outcome == (row.reason == Reason::none ? Outcome::ok : Outcome::rejected));
     CHECK(result.phase == (row.reason == Reason::none ? Phase::reply : Phase::tls));
-    CHECK(fact(result, "certificate_expiry_timestamp_seconds") ==
-          Catch::Approx(days_from_now(static_cast<double>(row.until))).margin(120));
+    CHECK_THAT(fact(result, "certificate_expiry_timestamp_seconds"),
+               Catch::Matchers::WithinAbs(days_from_now(static_cast<double>(row.until)), 120));
 }
 
 TEST_CASE("tls: a certificate of an unknown authority is refused, unless insecure accepts any")
@@ -99,8 +99,8 @@ TEST_CASE("tls: a certificate of an unknown authority is refused, unless insecur
     Stage bad{other.issue({"DNS:elsewhere", -30, -2})};
     const auto insecure = bad.attempt({.insecure = true});
     CHECK(insecure.outcome == Outcome::ok);
-    CHECK(fact(insecure, "certificate_expiry_timestamp_seconds") ==
-          Catch::Approx(days_from_now(-2)).margin(120));
+    CHECK_THAT(fact(insecure, "certificate_expiry_timestamp_seconds"),
+               Catch::Matchers::WithinAbs(days_from_now(-2), 120));
 }
 
 TEST_CASE("tls: the server is told the name, but not an address")
