@@ -3,7 +3,7 @@
     with mysql_server.mysql() as server:
         server.port, server.address, server.restart()
 
-It is looked for as a `mysqld` that is MySQL's own, then in the chroot KEEPWELL_MYSQL_CHROOT (else /tmp/sid). With
+It is looked for as a `mysqld` that is MySQL's own, then in the chroot KEEPWELL_MYSQL_CHROOT (else /var/tmp/keepwell-mysql). With
 KEEPWELL_MAKE_MYSQL_CHROOT=1 a missing chroot is made, which takes root, debootstrap, a mirror and a few minutes;
 otherwise a test without MySQL is skipped, and says so.
 """
@@ -42,7 +42,7 @@ def find():
     native = shutil.which("mysqld", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if native and _is_mysql([native]):
         return "/"
-    chroot = os.environ.get("KEEPWELL_MYSQL_CHROOT", "/tmp/sid")
+    chroot = os.environ.get("KEEPWELL_MYSQL_CHROOT", "/var/tmp/keepwell-mysql")
     program = pathlib.Path(chroot, "usr/sbin/mysqld")
     if not program.exists() and os.environ.get("KEEPWELL_MAKE_MYSQL_CHROOT") == "1":
         _make(chroot)
