@@ -55,7 +55,6 @@ constexpr std::array known_complaints{
     Known{"certificate verify failed", Outcome::rejected, Reason::certificate_untrusted},
     Known{"SSL", Outcome::rejected, Reason::tls_failure},
     Known{"no password supplied", Outcome::rejected, Reason::authentication_required},
-    Known{"SCM_CRED", Outcome::rejected, Reason::authentication_failed},
     Known{"authentication method", Outcome::rejected, Reason::protocol_error},
     Known{"authentication request", Outcome::rejected, Reason::protocol_error},
     Known{"authentication", Outcome::rejected, Reason::authentication_failed},

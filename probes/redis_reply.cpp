@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t most_bytes = 262'144;  // the ROLE of a primary with two thousand replicas
 constexpr std::size_t most_elements = 16'384;
+constexpr int deepest = 7;  // lists in lists
 
 const redisReplyObjectFunctions& default_functions()
 {
@@ -20,10 +21,18 @@ const redisReplyObjectFunctions& default_functions()
     return functions;
 }
 
-// hiredis allocates what an array's header promises. `Count` is int in 0.14 and size_t in 1.x.
+// hiredis allocates what an array's header promises, and 1.x takes lists in lists without end, which it frees
+// by recursion. `Count` is int in 0.14 and size_t in 1.x.
 template <class Count>
 void* bounded_array(const redisReadTask* task, Count elements)
 {
+    int depth = 1;
+    for (const auto* above = task->parent; above; above = above->parent)
+        ++depth;
+    if (depth > deepest) {
+        *static_cast<bool*>(task->privdata) = true;
+        return nullptr;
+    }
     if (static_cast<std::size_t>(elements) > most_elements)
         return nullptr;
     return default_functions().createArray(task, elements);
@@ -65,6 +74,7 @@ RedisReplies::RedisReplies() : reader_{redisReaderCreateWithFunctions(bounded_fu
 {
     if (!reader_)
         throw std::bad_alloc{};
+    reader_->privdata = &too_deep_;
 }
 
 RedisReplies::~RedisReplies() = default;
@@ -80,7 +90,7 @@ std::expected<std::optional<RedisReply>, RedisReplies::Bad> RedisReplies::next()
 {
     void* raw = nullptr;
     if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK)
-        return std::unexpected(reader_->err == REDIS_ERR_OOM ? Bad::too_large : Bad::protocol);
+        return std::unexpected(reader_->err == REDIS_ERR_OOM && !too_deep_ ? Bad::too_large : Bad::protocol);
     if (!raw && fed_ > most_bytes)
         return std::unexpected(Bad::too_large);
     if (!raw)

@@ -39,6 +39,7 @@ public:
 private:
     std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
     std::size_t fed_ = 0;
+    bool too_deep_ = false;  // set from within hiredis
 };
 
 // Appends one command as a server wants it.
