@@ -332,13 +332,13 @@ void Simulation::operator_looks()
 void Simulation::freeze()
 {
     ++counts_.freezes;
-    judge_.disturbed(now_);
     after(random_.until_next(freeze_every), What::freeze);
     const auto began = now_;
     const auto until = now_ + random_.between(4s, random_.chance(0.8) ? 30s : 30min);
     while (world_.next_event() <= until)
         world_.happen(world_.next_event());
     now_ = until;
+    judge_.disturbed(now_);  // and not from its beginning on: nothing could be decided meanwhile
     // Attempts that were under way; of some the loop hears before it notices how late it is.
     std::vector<ProbeId> late;
     for (ProbeId id = 0; id < attempts_.size(); ++id)
