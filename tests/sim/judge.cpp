@@ -153,15 +153,17 @@ void Judge::gates_answered(InstanceId id, bool passed, Time now)
 
 void Judge::restarted_outside(InstanceId id, Time now) { begin_life(id, now); }
 
-void Judge::reattach(const Monitor& monitor, bool with_memory_only)
+void Judge::reattach(const Monitor& monitor, bool with_memory_only, Time now)
 {
     monitor_ = &monitor;
     if (!with_memory_only)
         return;
     for (auto& streak : streaks_)
         streak = {};
-    for (auto& book : books_)
-        book = {.raised = std::move(book.raised), .born_at = book.born_at};
+    for (InstanceId id = 0; id < books_.size(); ++id) {
+        live_changed(id, never, now);  // what was forgiven before the restart stays forgiven
+        books_[id] = {.raised = std::move(books_[id].raised), .born_at = books_[id].born_at};
+    }
     std::ranges::fill(services_, State::starting);
 }
 

@@ -17,7 +17,7 @@ public:
     void attach(const Monitor& monitor) { monitor_ = &monitor; }
     // Another monitor took over, with the same ids: after a reload knowing all, else only what the state file
     // holds.
-    void reattach(const Monitor& monitor, bool with_memory_only);
+    void reattach(const Monitor& monitor, bool with_memory_only, Time now);
     void disturbed(Time now) { last_disturbance_ = now; }  // by hand, or by a fault of our own
     // Why the attempt ends as it does; told right before the monitor hears of it.
     void caused(ProbeId id, Cause cause) { causes_[id] = cause; }

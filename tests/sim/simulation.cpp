@@ -370,7 +370,7 @@ void Simulation::reload(bool with_memory_only)
     ++generation_;
     const auto before = std::move(monitor_);
     monitor_ = std::make_unique<Monitor>(stack_, std::vector<Sink*>{&judge_}, now_, random_.next());
-    judge_.reattach(*monitor_, with_memory_only);
+    judge_.reattach(*monitor_, with_memory_only, now_);
     for (ServiceId id = 0; with_memory_only && id < stack_.services().size(); ++id)
         if (before->service(id).maintenance)
             monitor_->restore(id, true, before->service(id).maintenance_note);
