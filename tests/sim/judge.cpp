@@ -70,7 +70,8 @@ void Judge::live_changed(InstanceId id, Time since, Time now)
     auto& book = books_[id];
     if (book.live_since != never && now - book.live_since >= service_of(id).restart.stable_after.value)
         book.raised.clear();
-    book.live_since = since;
+    if (since == never || book.live_since == never)  // else it goes on
+        book.live_since = since;
     if (since != never)
         book.quarantined = false;
 }
