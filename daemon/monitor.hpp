@@ -238,6 +238,7 @@ private:
     // monitor_holds.cpp: what holds it back, and whom news concern
     std::optional<std::string> blocker(ServiceId, Clock::time_point failing_since,
                                        std::vector<ServiceId>& seen);
+    bool watched(ServiceId) const;
     std::optional<ServiceId> root_of(ServiceId) const;
     std::optional<ServiceId> treatable_root(ServiceId) const;
     bool given_up(ServiceId) const;

@@ -8,6 +8,20 @@
 
 namespace keepwell {
 
+// Whether it is still being looked at: where there are only startup probes that have passed, nobody looks
+// again.
+bool Monitor::watched(ServiceId id) const
+{
+    const auto& row = stack_.services()[id];
+    for (auto each = row.first_instance; each < row.first_instance + row.instance_count; ++each) {
+        const auto& instance = stack_.instances()[each];
+        for (auto probe = instance.first_probe; probe < instance.first_probe + instance.probe_count; ++probe)
+            if (wanted(probe))
+                return true;
+    }
+    return false;
+}
+
 // The first dependency, in the order of the configuration, that may be what this service suffers from: not
 // healthy, failing just now, or not seen well since the trouble began. A service that nothing probes is
 // looked through. `seen` keeps services that several paths lead to from being asked twice.
@@ -31,7 +45,7 @@ std::optional<std::string> Monitor::blocker(ServiceId id, Clock::time_point fail
             return name + " is " + std::string{name_of(services_[need].state)};
         if (service_notes_[need].serving < needed(need))
             return name + " is failing";
-        if (service_notes_[need].seen < failing_since) {
+        if (service_notes_[need].seen < failing_since && watched(need)) {
             service_notes_[need].awaited = true;
             return name + " has not been seen well since";
         }

@@ -377,6 +377,17 @@ TEST_CASE("in a storm only roots are restarted")
     }
 }
 
+TEST_CASE("a dependency that nobody looks at again once it has started holds nobody back")
+{
+    auto db = a_service("db");
+    db.instances[0].probes = {a_probe("live", Role::startup)};
+    Life life{{db, a_service("web", {on("db")}), a_service("mail")}};
+    life.tape.states = false;
+    CHECK(life.play("mail+ web- web-").empty());  // it has not started yet
+    CHECK(life.play("1s db+ mail+ web- web-") == "web!");
+    CHECK(life.play("1s mail+ web+ 5m mail+ web- mail+ web-") == "web~ web!");
+}
+
 TEST_CASE("a dependency that is failing, or that was not looked at since, may be the root")
 {
     auto [script, expected] = GENERATE(table<std::string, std::string>({
