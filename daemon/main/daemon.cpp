@@ -23,6 +23,7 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <sstream>
 
 namespace keepwell {
 
@@ -91,7 +92,9 @@ std::optional<std::string> Daemon::content() const
     std::ifstream file{options_.config_file, std::ios::binary};
     if (!file)
         return {};
-    return std::string{std::istreambuf_iterator<char>{file}, {}};
+    std::ostringstream text;
+    text << file.rdbuf();  // nothing of a directory: loading it says so
+    return text.str();
 }
 
 // Reads the configuration; its problems are logged, and an error of it becomes words.

@@ -53,8 +53,8 @@ def test_a_configuration_of_megabytes_is_refused_in_time_and_in_few_words(build,
 
 
 def test_a_missing_configuration_and_wrong_usage_exit_100(build):
-    for argv in (["--config.file=/no/such/file"], ["--no-such-flag"], ["check", "/no/such/file"], ["probe", "nokind", "x"],
-                 ["healthcheck", "--nonsense"]):
+    for argv in (["--config.file=/no/such/file"], ["--config.file=/tmp"], ["--no-such-flag"], ["check", "/no/such/file"],
+                 ["probe", "nokind", "x"], ["healthcheck", "--nonsense"]):
         done = subprocess.run([build / "daemon" / "keepwell", *argv], capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 100, (argv, done.stdout, done.stderr)
         assert done.stderr.strip()

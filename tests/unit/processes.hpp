@@ -33,7 +33,8 @@ inline bool has_children()
 inline bool is_alive(pid_t pid)
 {
     std::ifstream stat{"/proc/" + std::to_string(pid) + "/stat"};
-    std::string text{std::istreambuf_iterator<char>{stat}, {}};
+    std::string text;
+    std::getline(stat, text, '\0');  // all of it, or nothing when it ends right now
     const auto after_name = text.rfind(')');
     return after_name != text.npos && text.substr(after_name + 2, 1) != "Z";
 }
