@@ -115,9 +115,10 @@ void Monitor::refresh(InstanceId id, Clock::time_point now)
     const auto found = examine(id);
     const bool stale = found.stale && !notes.paused;
     stale_ += static_cast<std::size_t>(stale) - static_cast<std::size_t>(notes.stale);
-    if (std::exchange(notes.stale, stale) != stale ||
-        std::exchange(notes.verified, found.verified) != found.verified)
+    if (notes.stale != stale || notes.verified != found.verified)
         mark(id);
+    notes.stale = stale;
+    notes.verified = found.verified;
     view.started_once = found.started;
     note_failing(id, found.failing && !notes.paused, found.passing && !found.failing && !notes.paused, now);
     if (std::exchange(notes.live, found.live) != found.live) {
