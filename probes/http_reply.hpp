@@ -25,6 +25,7 @@ public:
     void feed_end();
 
     bool begun() const { return begun_; }
+    bool has_headers() const { return stage_ > Stage::headers; }  // all of them; then comes the body
     bool done() const { return stage_ == Stage::done; }
     // Done, and another request may follow on the same connection.
     bool keeps_connection() const { return done() && keep_ && !reply_->body_cut; }
