@@ -4,6 +4,7 @@
 import os
 import pathlib
 
+import engine as engines
 import pytest
 import servers
 
@@ -36,3 +37,11 @@ def mariadb_server():
     """Database, user: app; password: secret."""
     with servers.mariadb() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A real Docker Engine with the stand-ins of the official images; see tests/engine.py."""
+    found = engines.find()
+    found.stand_ins()
+    return found
