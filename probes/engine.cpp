@@ -30,6 +30,8 @@ namespace {
 using StatePtr = std::shared_ptr<Engine::State>;
 
 constexpr std::uint64_t most_reply_bytes = std::uint64_t{32} << 20;
+constexpr std::size_t flood_bytes = std::size_t{1} << 20;
+constexpr auto flood_pause = std::chrono::milliseconds{5};
 constexpr std::uint64_t endless = std::numeric_limits<std::uint64_t>::max();
 
 struct Version {
@@ -291,16 +293,24 @@ asio::awaitable<EngineReply> call_engine(StatePtr state, EngineRequest request, 
     return in_time(state, std::move(what), deadline, converse(state, std::move(request)));
 }
 
+// Who sends without end gets a limited share of our time.
 asio::awaitable<void> read_on(Exchange& exchange, const std::function<void(std::string_view)>& each)
 {
     auto& body = exchange.reply.body;
-    for (;;) {
+    asio::steady_timer pause{co_await asio::this_coro::executor};
+    for (std::size_t since_pause = 0;;) {
         const auto piece = std::move(body);
         body.clear();
+        since_pause += piece.size();
         if (!piece.empty())
             each(piece);
         if (exchange.parser.done())
             co_return;
+        if (since_pause >= flood_bytes) {
+            since_pause = 0;
+            pause.expires_after(flood_pause);
+            co_await pause.async_wait(asio::use_awaitable);
+        }
         co_await receive(exchange);
     }
 }
@@ -361,6 +371,13 @@ std::string message_of(const EngineReply& reply)
         if (const auto* message = object->if_contains("message"); message && message->is_string())
             return excerpt(message->get_string(), 400);
     return first_line(printable(reply.body));
+}
+
+Verdict blame_engine(Verdict failure)
+{
+    if (failure.outcome == Outcome::not_attempted)
+        return failure;
+    return not_attempted(Reason::engine_unavailable, std::move(failure.detail));
 }
 
 std::string url_encoded(std::string_view text)

@@ -50,6 +50,9 @@ struct EngineReply {
 // What an error reply says for people: its `message`, else its first line.
 std::string message_of(const EngineReply& reply);
 
+// What a failure of the Engine means to a probe of something else: it was not attempted.
+Verdict blame_engine(Verdict failure);
+
 // Text as a part of a path or the value of a query: everything but letters, digits and `-._~` is encoded.
 std::string url_encoded(std::string_view text);
 

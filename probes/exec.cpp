@@ -2,6 +2,8 @@
 
 #include "probes/account.hpp"
 #include "probes/child.hpp"
+#include "probes/container_exec.hpp"
+#include "probes/docker.hpp"
 #include "probes/environment.hpp"
 #include "probes/printable.hpp"
 
@@ -50,6 +52,8 @@ bool never_ran(const ExecSpec& spec, int exit_code, const std::string& output)
 {
     if (exit_code != cannot_execute && exit_code != not_found)
         return false;
+    if (!spec.container.empty())
+        return never_started(exit_code);
     return !spec.shell.empty() || (!spec.user.empty() && output.starts_with("setpriv: "));
 }
 
@@ -87,6 +91,43 @@ Verdict judge(const ExecSpec& spec, const Ending& ending, const std::string& out
                     with_line(code == nagios_warning ? "warning" : to_string(ending), nagios_line(output)));
 }
 
+// ---- inside a container ----
+
+ContainerProgram inside_of(const ExecSpec& spec)
+{
+    const auto program = program_of(spec);
+    return {.container = spec.container,
+            .argv = program.argv,
+            .environment = program.environment,
+            .directory = program.directory,
+            .user = program.user};
+}
+
+// That the container is not there, or what was started before still runs, is about the target; the rest is
+// not.
+bool is_about_target(Reason reason)
+{
+    return reason == Reason::not_running || reason == Reason::still_running;
+}
+
+asio::awaitable<Verdict> probe_inside(const ExecSpec& spec, Progress& progress)
+{
+    ContainerProgramEnd end;
+    try {
+        end = co_await run_inside(Engine{spec.engine}, inside_of(spec), progress.verdict_due());
+    } catch (const Failure& failure) {
+        const auto& verdict = failure.verdict;
+        co_return is_about_target(verdict.reason) ? verdict : blame_engine(verdict);
+    }
+    progress.keep_output(end.output);
+    if (!end.exit_code)
+        co_return no_response(
+            Reason::timeout, with_line("not done in time, and still running in the container: the API has no "
+                                       "way to end it",
+                                       telling_line(end.output)));
+    co_return judge(spec, {.exit_code = *end.exit_code}, end.output);
+}
+
 bool has_nul(const std::string& text) { return text.contains('\0'); }
 
 }  // namespace
@@ -111,6 +152,10 @@ std::vector<std::string> ExecSpec::faults() const
         if (has_nul(value))
             found.push_back("environment: the value of " + name + " holds a NUL character");
     }
+    if (auto fault = container_fault(container); !container.empty() && !fault.empty())
+        found.push_back("container: " + fault);
+    if (container.empty() && engine != EngineOptions{})
+        found.emplace_back("engine: only with `container` is it asked");
     if (auto fault = user_fault(user); !user.empty() && !fault.empty())
         found.push_back("user: " + fault);
     if (exit_codes.empty() ||
@@ -125,6 +170,10 @@ std::vector<std::string> ExecSpec::faults() const
 
 asio::awaitable<Verdict> probe(const ExecSpec& spec, Progress& progress)
 {
+    if (!spec.container.empty()) {
+        progress.enter(Phase::reply);
+        co_return co_await probe_inside(spec, progress);
+    }
     const auto executor = co_await asio::this_coro::executor;
     const auto program = program_of(spec);
     auto child = std::make_shared<Child>(

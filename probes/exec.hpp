@@ -1,8 +1,7 @@
 #pragma once
 
-#include "probes/field.hpp"
+#include "probes/engine.hpp"
 #include "probes/pattern.hpp"
-#include "probes/probe.hpp"
 
 #include <map>
 #include <tuple>
@@ -22,6 +21,8 @@ struct ExecSpec {
     std::vector<Pattern> output_not_matches{};
     bool nagios = false;
     bool warning_is_ok = true;
+    std::string container{};
+    EngineOptions engine{};
 
     static constexpr std::string_view kind = "exec";
     static constexpr std::string_view summary = "runs a program and judges its exit code and output";
@@ -43,6 +44,10 @@ struct ExecSpec {
             optional("nagios", &ExecSpec::nagios,
                      "the program is a Nagios plugin: 0 ok, 1 warning, 2 critical, 3 not attempted"),
             optional("warning_is_ok", &ExecSpec::warning_is_ok, "a Nagios warning counts as ok"),
+            optional("container", &ExecSpec::container,
+                     "name or id of a container to run it in; environment, directory and user are then the "
+                     "container's, and the Docker Engine must allow exec"),
+            optional("engine", &ExecSpec::engine, "which Docker Engine runs it in the container"),
         };
     }
     std::vector<std::string> faults() const;
@@ -50,6 +55,8 @@ struct ExecSpec {
 };
 
 // At the deadline the program's whole process group is killed; what it had printed by then is in the result.
+// Only what runs in a container cannot be ended: the Engine's API has no way. It is not started again there
+// until it has ended by itself.
 asio::awaitable<Verdict> probe(const ExecSpec& spec, Progress& progress);
 
 }  // namespace keepwell

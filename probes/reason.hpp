@@ -49,8 +49,12 @@ enum class Reason : std::uint8_t {
     killed_by_signal,
     output_mismatch,
     late,
+    // containers
+    not_running,
+    unhealthy,
     // our own faults
     resolver_unavailable,
+    engine_unavailable,
     resource_exhausted,
     permission_denied,
     not_executable,

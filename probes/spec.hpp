@@ -1,6 +1,7 @@
 #pragma once
 
 #include "probes/dns.hpp"
+#include "probes/docker.hpp"
 #include "probes/exec.hpp"
 #include "probes/heartbeat.hpp"
 #include "probes/http.hpp"
@@ -28,8 +29,8 @@ concept Probeable = std::equality_comparable<Spec> && requires(const Spec& spec,
 };
 
 // Every kind of probe there is. A new one is added here, and the compiler asks for the rest.
-using ProbeSpec =
-    std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec, DnsSpec>;
+using ProbeSpec = std::variant<HttpSpec, RedisSpec, PostgresSpec, MysqlSpec, TcpSpec, ExecSpec, HeartbeatSpec,
+                               DnsSpec, DockerSpec>;
 using SharedSpec = std::shared_ptr<const ProbeSpec>;
 
 template <Probeable... Specs>
