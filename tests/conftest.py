@@ -3,11 +3,14 @@
 
 import os
 import pathlib
+import time
 
 import engine as engines
+import faults
 import pytest
 import servers
 
+START = time.time()
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -45,3 +48,11 @@ def engine():
     found = engines.find()
     found.stand_ins()
     return found
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of what was broken and healed in this run, kept in build/results."""
+    if text := faults.table(since=START):
+        (faults.RESULTS / "healing.txt").write_text(text + "\n", encoding="utf-8")
+        terminalreporter.section("healing")
+        terminalreporter.write_line(text)

@@ -8,7 +8,8 @@
         stack.up(); stack.kill("api"); stack.freeze("redis"); stack.container("api", 2)["State"]["Health"]
 
 Nothing is pulled: the base image is debootstrap's, everything else is built on it. All of it is made once: an image is named
-after the hash of what it is made of, and only one process of a parallel run makes it. KEEPWELL_ENGINE=skip skips what needs
+after the hash of what it is made of, and only one process of a parallel run makes it. KEEPWELL_IMAGE and APP_IMAGE name
+images that are taken instead of those of this source. KEEPWELL_ENGINE=skip skips what needs
 an engine; without it, a machine that can have none fails.
 
 An engine of our own keeps its images in build/engine, and ends when the last process that uses it ends.
@@ -16,7 +17,6 @@ An engine of our own keeps its images in build/engine, and ends when the last pr
 
 import atexit
 import contextlib
-import datetime
 import fcntl
 import functools
 import hashlib
@@ -143,11 +143,11 @@ class Engine:
 
     @functools.cache
     def keepwell(self):
-        return self._of_this_source("keepwell")
+        return os.environ.get("KEEPWELL_IMAGE") or self._of_this_source("keepwell")
 
     @functools.cache
     def app(self):
-        return self._of_this_source("app")
+        return os.environ.get("APP_IMAGE") or self._of_this_source("app")
 
     def _of_this_source(self, target):
         """deploy/Dockerfile as a user builds it, with GCC on Debian 13: what the tests see is what users get, which an
@@ -298,12 +298,6 @@ def is_well(container):
     if state["Status"] == "exited" and container["HostConfig"]["RestartPolicy"]["Name"] in ("no", "on-failure", ""):
         return state["ExitCode"] == 0
     return state["Status"] == "running" and state.get("Health", {}).get("Status", "healthy") == "healthy"
-
-
-def started_at(container):
-    """As time.time() has it."""
-    moment = container["State"]["StartedAt"]
-    return datetime.datetime.fromisoformat(moment[:26].rstrip("Z") + "+00:00").timestamp()
 
 
 def _place(labels):

@@ -1,0 +1,2 @@
+CREATE TABLE classes (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(100) NOT NULL);
+INSERT INTO classes (name) VALUES ('Yoga'), ('Boxing');

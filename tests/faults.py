@@ -1,0 +1,211 @@
+"""What happens when a service of a stack is broken: measured from Docker's own events, for keepwell and for what people use
+today, on two copies of the stack at the same time.
+
+    outcome = faults.strike(stack, "redis", "hang", healer)    detected, restarted, healed: seconds since the blow, or None
+    faults.keep(name, rows); faults.table()                    build/results/healing-*.json, and all of them as a table
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import threading
+import time
+
+import servers
+import stacks
+
+RESULTS = pathlib.Path(__file__).resolve().parents[1] / "build" / "results"
+POLL = 5  # seconds: autoheal's default interval
+PATIENCE = stacks.BOUND + POLL + 25  # after which nobody comes any more
+
+
+@dataclasses.dataclass
+class Outcome:
+    stack: str
+    service: str
+    fault: str
+    healer: str
+    detected: float | None = None  # by the healer
+    restarted: float | None = None  # the service runs anew
+    healed: float | None = None  # and is healthy for Docker
+    others: tuple = ()  # services that were restarted, too
+    note: str = ""
+
+
+class Autoheal:
+    """What autoheal does, in a few lines: every five seconds a restart of whatever runs and is called unhealthy. It passes
+    t=10 unless a label says otherwise; here it gets the stack's own grace period, so that only the deciding differs."""
+
+    name = "autoheal"
+
+    def __init__(self, stack):
+        self.stack = stack
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.seen = {}  # container name → when it was found unhealthy
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join(60)
+
+    def _watch(self):
+        while not self._end.wait(POLL):
+            found = self.stack.engine.run("ps", "--filter", "health=unhealthy", "--filter", "status=running", "--filter",
+                                          f"label=com.docker.compose.project={self.stack.name}", "--format", "{{.Names}}", text=True)
+            for name in found.stdout.split():
+                self.seen[name] = time.time()
+                self.stack.engine.run("restart", "-t", "2", name)
+
+    def detected(self, container, since):
+        at = self.seen.get(container["Name"].lstrip("/"), 0)
+        return at if at > since else None
+
+    def gives_up(self, container, seconds):
+        """Why nothing will come of waiting any longer, when that is certain."""
+        state = container["State"]
+        if state["Status"] == "exited" and container["HostConfig"]["RestartPolicy"]["Name"] in ("no", ""):
+            return "it looks at nothing that has ended"
+        if state["Status"] == "running" and seconds > stacks.BOUND + 2 and state["Health"]["Status"] == "healthy":
+            return "Docker calls it healthy"
+        return ""
+
+
+class Keepwell:
+    """The keepwell of the stack, by its API."""
+
+    name = "keepwell"
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.url = f"http://127.0.0.1:{stack.env['KEEPWELL_PORT']}"
+
+    def __enter__(self):
+        servers.wait_until(lambda: self.states() and set(self.states().values()) <= {"healthy"}, 60, "all is well for keepwell", 0.3)
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def get(self, path):
+        status, text = servers.get(self.url + path)
+        assert status == 200, text
+        return json.loads(text)
+
+    def states(self):
+        return {service["name"]: service["state"] for service in self.get("/api/v1/status")["services"]}
+
+    def history(self, since, service=None):
+        found = [each for each in self.get("/api/v1/signals")["history"] if stacks.moment(each["at"]) >= since - 0.05]
+        return [each for each in found if service in (None, each["service"])]
+
+    def detected(self, container, since):
+        service = container["Config"]["Labels"]["com.docker.compose.service"]
+        found = [stacks.moment(each["at"]) for each in self.history(since, service)]
+        return min(found, default=None)
+
+    def gives_up(self, _container, _seconds):
+        return ""
+
+
+def inflict(stack, service, fault):
+    """Returns when it was done."""
+    if fault == "endpoint":
+        port = next(port for port in ("5000", "8000", "3000", "5173", "80") if port in port_of(stack, service))
+        stack.compose("exec", "-T", service, "curl", "-fsS", "-d", "", f"http://localhost:{port}/faults/error")
+        return time.time()
+    now = time.time()
+    {"kill": stack.kill, "hang": stack.freeze}[fault](service)
+    return now
+
+
+def port_of(stack, service):
+    environment = dict(each.split("=", 1) for each in stack.container(service)["Config"]["Env"])
+    return environment.get("PORT") or environment.get("FLASK_PORT", "") + environment.get("FASTAPI_PORT", "")
+
+
+def strike(stack, service, fault, healer, name):
+    """Breaks the first copy of a service and waits until it is well again, or until it is sure that it will not be."""
+    outcome = Outcome(name, service, fault, healer.name)
+    before = stack.container(service)
+    start = inflict(stack, service, fault)
+    while time.time() - start < PATIENCE:
+        now = stack.container(service)
+        if now["State"]["StartedAt"] != before["State"]["StartedAt"] and stacks.is_well(now):
+            break
+        outcome.note = healer.gives_up(now, time.time() - start)
+        if outcome.note:
+            break
+        time.sleep(0.25)
+    detected = healer.detected(before, start)
+    outcome.detected = detected and round(detected - start, 1)
+    _read_events(stack, service, start, outcome)
+    if outcome.healed is None:
+        with contextlib.suppress(AssertionError):
+            stack.engine.docker("restart", "-t", "0", before["Id"])
+    stack.wait_healthy(seconds=90)
+    outcome.others = tuple(sorted(set(outcome.others) | _others(stack, service, start)))
+    return outcome
+
+
+def _events(stack, start):
+    return stack.engine.events(start, time.time() + 0.01, "type=container", f"label=com.docker.compose.project={stack.name}")
+
+
+def _read_events(stack, service, start, outcome):
+    for at, _, action, about in _events(stack, start):
+        if about["com.docker.compose.service"] != service:
+            continue
+        if action == "start":
+            outcome.restarted, outcome.healed = round(at - start, 1), None
+        if action == "health_status: healthy" and outcome.restarted is not None and outcome.healed is None:
+            outcome.healed = round(at - start, 1)
+
+
+def _others(stack, service, start):
+    return {about["com.docker.compose.service"] for _, _, action, about in _events(stack, start)
+            if action == "start" and about["com.docker.compose.service"] != service}
+
+
+def keep(name, outcomes):
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([dataclasses.asdict(each) for each in outcomes], indent=1)
+    (RESULTS / f"healing-{name}.json").write_text(text, encoding="utf-8")
+
+
+def _cell(outcome):
+    if outcome is None:
+        return f"{'':24}"
+    times = [outcome[key] for key in ("detected", "restarted", "healed")]
+    seconds = [f"{value:5.1f}" if value is not None else "    –" for value in times]
+    extra = " +" + ",".join(outcome["others"]) if outcome["others"] else ""
+    return " ".join(seconds) + extra + (f" ({outcome['note']})" if outcome["note"] else "")
+
+
+def table(since=0.0):
+    """The kept outcomes as a text, one line per blow; empty when there are none younger than `since`."""
+    rows = {}
+    for path in sorted(RESULTS.glob("healing-*.json")):
+        if path.stat().st_mtime >= since:
+            for each in json.loads(path.read_text(encoding="utf-8")):
+                rows.setdefault((each["stack"], each["service"], each["fault"]), {})[each["healer"]] = each
+    if not rows:
+        return ""
+    lines = ["Seconds from the blow until it was noticed, until the service ran anew, until it was healthy; the health checks'",
+             f"own bound is {stacks.BOUND} s; + names services that were restarted with it.", "",
+             f"{'stack':18}{'service':11}{'blow':10}{'keepwell':28}autoheal (poll {POLL} s, restart what is unhealthy)"]
+    for (stack, service, fault), by in rows.items():
+        lines.append(f"{stack:18}{service:11}{fault:10}{_cell(by.get('keepwell')):28}{_cell(by.get('autoheal'))}")
+    for healer in ("keepwell", "autoheal"):
+        each = [by[healer] for by in rows.values() if healer in by]
+        healed = [one["healed"] for one in each if one["healed"] is not None]
+        alone = sum(not one["others"] for one in each)
+        if each:
+            mean = f"{sum(healed) / len(healed):.1f} s" if healed else "never"
+            lines.append(f"{healer}: {len(healed)} of {len(each)} healed, after {mean} on average; "
+                         f"{len(each) - alone} times something else was restarted, too")
+    return "\n".join(lines)
