@@ -65,12 +65,14 @@ class Autoheal:
         at = self.seen.get(container["Name"].lstrip("/"), 0)
         return at if at > since else None
 
-    def gives_up(self, container, seconds):
+    def gives_up(self, container, since):
         """Why nothing will come of waiting any longer, when that is certain."""
         state = container["State"]
+        if self.detected(container, since):
+            return ""
         if state["Status"] == "exited" and container["HostConfig"]["RestartPolicy"]["Name"] in ("no", ""):
             return "it looks at nothing that has ended"
-        if state["Status"] == "running" and seconds > stacks.BOUND + 2 and state["Health"]["Status"] == "healthy":
+        if state["Status"] == "running" and time.time() - since > stacks.BOUND + 2 and state["Health"]["Status"] == "healthy":
             return "Docker calls it healthy"
         return ""
 
@@ -108,7 +110,7 @@ class Keepwell:
         found = [stacks.moment(each["at"]) for each in self.history(since, service)]
         return min(found, default=None)
 
-    def gives_up(self, _container, _seconds):
+    def gives_up(self, _container, _since):
         return ""
 
 
@@ -137,7 +139,7 @@ def strike(stack, service, fault, healer, name):
         now = stack.container(service)
         if now["State"]["StartedAt"] != before["State"]["StartedAt"] and stacks.is_well(now):
             break
-        outcome.note = healer.gives_up(now, time.time() - start)
+        outcome.note = healer.gives_up(now, start)
         if outcome.note:
             break
         time.sleep(0.25)

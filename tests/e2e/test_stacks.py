@@ -142,3 +142,13 @@ def test_a_stack_comes_up_as_its_document_says_and_leaves_nothing(engine, name):
             check(up)
         up.down()
         check_nothing_is_left_of_it(up)
+
+
+@pytest.mark.xdist_group("swarm")
+def test_the_swarm_stack_comes_up_and_leaves_nothing(engine):
+    with stacks.Swarm(engine, without=WITHOUT) as swarm:
+        swarm.wait_healthy({"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1})
+        door = f"http://127.0.0.1:{swarm.env['HTTP_PORT']}"
+        servers.wait_until(lambda: servers.get(f"{door}/api/v1/users")[0] == 200, 30, "the API has its database", 0.5)
+        assert "<html" in servers.get(door)[1]
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.docker.stack.namespace={swarm.name}") == ""
