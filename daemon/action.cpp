@@ -22,6 +22,7 @@ constexpr std::array placeholders{
     Placeholder{"instance", "KEEPWELL_INSTANCE", [](const ActionContext& c) { return c.instance; }},
     Placeholder{"address", "KEEPWELL_ADDRESS", [](const ActionContext& c) { return c.address; }},
     Placeholder{"project", "KEEPWELL_PROJECT", [](const ActionContext& c) { return c.project; }},
+    Placeholder{"container", "KEEPWELL_CONTAINER", [](const ActionContext& c) { return c.container; }},
     Placeholder{"probe", "KEEPWELL_PROBE", [](const ActionContext& c) { return c.probe; }},
     Placeholder{"cause", "KEEPWELL_CAUSE", [](const ActionContext& c) { return c.cause; }},
     Placeholder{"reason", "KEEPWELL_REASON",
@@ -119,6 +120,30 @@ std::vector<std::string> CommandAction::faults() const
     }
     if (auto fault = user_fault(user); !user.empty() && !fault.empty())
         found.push_back("user: " + fault);
+    return found;
+}
+
+std::vector<std::string> DockerAction::faults() const
+{
+    std::vector<std::string> found;
+    const bool is_exec = action == DockerVerb::exec;
+    if (is_exec && (argv.empty() || argv.front().empty()))
+        found.emplace_back("argv: `exec` needs a program, as a list such as [nginx, -s, reload]");
+    if (!is_exec && !argv.empty())
+        found.emplace_back("argv: only `action: exec` runs a program");
+    for (const auto& word : argv) {
+        if (const auto filled = fill_in(word, {}); !filled)
+            found.push_back("argv: " + filled.error());
+        if (word.contains('\0'))
+            found.emplace_back("argv: a word holds a NUL character");
+    }
+    if (stop_timeout && action != DockerVerb::restart)
+        found.emplace_back("stop_timeout: only a restart stops");
+    const auto fits = [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-';
+    };
+    if (signal.empty() || !std::ranges::all_of(signal, fits))
+        found.emplace_back("signal: expected a name such as HUP or SIGUSR1, or a number");
     return found;
 }
 

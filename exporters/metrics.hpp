@@ -68,7 +68,7 @@ private:
         std::uint64_t transitions = 0;
         std::uint64_t signals = 0;
         std::array<std::uint64_t, hold_count> holds{};
-        std::array<std::uint64_t, 4> actions{};
+        std::array<std::uint64_t, enum_names(ActionResult{}).size()> actions{};
         double action_seconds = 0;
     };
     struct Family;

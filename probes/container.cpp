@@ -105,6 +105,7 @@ Container container_in(std::string_view text)
     container.network_mode = text_at(root, "/HostConfig/NetworkMode");
     container.pid_mode = text_at(root, "/HostConfig/PidMode");
     container.ipc_mode = text_at(root, "/HostConfig/IpcMode");
+    container.auto_remove = flag_at(root, "/HostConfig/AutoRemove");
     container.upper_directory = text_at(root, "/GraphDriver/Data/UpperDir");
     return container;
 }

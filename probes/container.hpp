@@ -30,6 +30,7 @@ struct Container {
     std::string network_mode{};                          // `container:ID` when it is another container's
     std::string pid_mode{};
     std::string ipc_mode{};
+    bool auto_remove = false;       // it is gone when it ends
     std::string upper_directory{};  // see own_upper_directory()
 
     std::string label(const std::string& key) const;

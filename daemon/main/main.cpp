@@ -73,7 +73,8 @@ void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
     check->callback([&] { exit_code = check_command(options.file); });
 
     auto* probe = app.add_subcommand("probe", "make one attempt and say what came of it");
-    probe->add_option("KIND", options.kind, "http, redis, postgres, mysql, tcp, dns, exec, docker ...")->required();
+    probe->add_option("KIND", options.kind, "http, redis, postgres, mysql, tcp, dns, exec, docker ...")
+        ->required();
     probe->add_option("TARGET", options.targets, "URL, host:port, or -- and a program with its arguments");
     probe
         ->add_option("-o,--option", options.settings,
