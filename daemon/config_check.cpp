@@ -41,6 +41,7 @@ void check_dangling(Reader& reader, const Node& services, StackSpec& stack, cons
                     const OptionalEdges& optional_edges)
 {
     std::vector<std::string_view> names;
+    names.reserve(stack.services.size());
     for (const auto& service : stack.services)
         names.push_back(service.name);
     for (std::size_t i = 0; i < stack.services.size(); ++i) {
@@ -150,8 +151,8 @@ void warn_of_service(Reader& reader, const Node& node, const Service& service, M
     if (gates > 0 && liveness == 0)
         reader.warn(node.place(), "its gate is never asked",
                     "only failures of a liveness probe ask for a restart");
-    if (mode == Mode::act && liveness > 0 && !service.restart.command)
-        reader.warn(node.place(), "mode is act, but there is no restart.command",
+    if (mode == Mode::act && liveness > 0 && !service.restart.can_act())
+        reader.warn(node.place(), "mode is act, but there is neither restart.command nor restart.docker",
                     "restarts of this service are only signalled");
 }
 

@@ -264,6 +264,7 @@ Json schema_of(const Shape& shape, const Bounds& bounds)
         case Form::either: break;
     }
     std::vector<Json> forms;
+    forms.reserve(shape.alternatives.size());
     for (const auto* each : shape.alternatives)
         forms.push_back(schema_of(*each, bounds));
     return any_of(std::move(forms));

@@ -124,6 +124,11 @@ template <class T>
 std::span<const Row> rows_of();
 
 template <class T>
+constexpr bool has_comma_list = requires { T::comma_list; };
+template <class T>
+constexpr bool takes_a_kind = requires { T::holds_kind; };
+
+template <class T>
 Shape make_shape()
 {
     using Form = Shape::Form;
@@ -142,21 +147,17 @@ Shape make_shape()
     else if constexpr (std::same_as<T, ByteSize>)
         return {.form = Form::text, .type_name = T::type_name, .measure = Shape::Measure::bytes};
     else if constexpr (TextValue<T>)
-        return {.form = Form::text, .type_name = T::type_name, .comma_list = requires {T::comma_list;
-}
-};  // namespace keepwell
-else if constexpr (NamedEnum<T>) return {.form = Form::choice, .type_name = "word", .choices = names_of<T>()};
-else if constexpr (Described<T>) return {
-    .form = Form::table, .type_name = "mapping", .probe = requires {T::holds_kind;
-}
-, .rows = rows_of<T>()
-}
-;  // namespace keepwell
-else if constexpr (is_a<T, std::vector>) return {
-    .form = Form::list, .type_name = "list", .element = &shape_of<typename T::value_type>()};
-else if constexpr (is_a<T, std::map>) return {
-    .form = Form::map, .type_name = "mapping", .element = &shape_of<typename T::mapped_type>()};
-else static_assert(!sizeof(T), "this type cannot stand in a field table");
+        return {.form = Form::text, .type_name = T::type_name, .comma_list = has_comma_list<T>};
+    else if constexpr (NamedEnum<T>)
+        return {.form = Form::choice, .type_name = "word", .choices = names_of<T>()};
+    else if constexpr (Described<T>)
+        return {.form = Form::table, .type_name = "mapping", .probe = takes_a_kind<T>, .rows = rows_of<T>()};
+    else if constexpr (is_a<T, std::vector>)
+        return {.form = Form::list, .type_name = "list", .element = &shape_of<typename T::value_type>()};
+    else if constexpr (is_a<T, std::map>)
+        return {.form = Form::map, .type_name = "mapping", .element = &shape_of<typename T::mapped_type>()};
+    else
+        static_assert(!sizeof(T), "this type cannot stand in a field table");
 }
 
 template <class T>

@@ -31,9 +31,11 @@ bool acyclic(std::span<const Stack::ServiceRow> services)
 {
     std::vector<std::size_t> open(services.size());
     std::vector<ServiceId> free;
-    for (ServiceId id = 0; id < services.size(); ++id)
-        if ((open[id] = services[id].needs.size()) == 0)
+    for (ServiceId id = 0; id < services.size(); ++id) {
+        open[id] = services[id].needs.size();
+        if (open[id] == 0)
             free.push_back(id);
+    }
     std::size_t struck = 0;
     for (; !free.empty(); ++struck) {
         const auto id = free.back();

@@ -25,7 +25,7 @@ Program program_of(const CommandAction& action, const ActionContext& context)
     return program;
 }
 
-std::string with_line(std::string text, const std::string& line)
+std::string with_line(const std::string& text, const std::string& line)
 {
     return line.empty() ? text : text + ": " + line;
 }

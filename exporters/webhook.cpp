@@ -23,7 +23,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr Clock::duration longest_backoff = 5min;
-constexpr std::uint64_t most_of_the_reply = 64 * 1024;
+constexpr std::uint64_t most_of_the_reply = 64 << 10;
 
 double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr auto answer_limit = std::chrono::seconds{10};
 constexpr std::uint64_t most_answer_bytes = 256 << 20;  // of a daemon with a hundred thousand probes
-constexpr std::string_view default_socket = "/run/keepwell/keepwell.sock";
+constexpr const char* default_socket = "/run/keepwell/keepwell.sock";
 
 std::string url_of(const std::string& given)
 {
@@ -26,8 +26,8 @@ std::string url_of(const std::string& given)
         return given;
     if (const char* url = std::getenv("KEEPWELL_URL"); url && *url)
         return url;
-    return ::access(default_socket.data(), F_OK) == 0 ? "unix:" + std::string{default_socket}
-                                                      : "http://127.0.0.1:5337";
+    return ::access(default_socket, F_OK) == 0 ? "unix:" + std::string{default_socket}
+                                               : "http://127.0.0.1:5337";
 }
 
 asio::awaitable<std::optional<HttpReply>> exchange(const HttpRequest& request, Progress& progress)
