@@ -1,6 +1,7 @@
 #include "daemon/config.hpp"
 
 #include "daemon/config_check.hpp"
+#include "daemon/config_found.hpp"
 #include "daemon/config_keys.hpp"
 #include "daemon/config_probe.hpp"
 #include "daemon/document.hpp"
@@ -24,14 +25,19 @@ constexpr std::size_t most_probes = 200'000;
 
 class Loader {
 public:
-    Loader(const std::string& file, const std::string& directory, LoadedConfig& loaded)
-        : loaded_{loaded}, config_{loaded.config}, reader_{file, directory, loaded.problems}
+    Loader(const std::string& file, const std::string& directory, LoadedConfig& loaded,
+           const docker::Found* found = nullptr)
+        : loaded_{loaded}, config_{loaded.config}, reader_{file, directory, loaded.problems}, found_{found}
     {
     }
 
     void load(const Node& root);
 
 private:
+    void add_found(const Node& root);
+    std::vector<Problem> problems_of(const Node& entry) const;
+    void name_containers(Service& service) const;
+    const docker::FoundService* found_service(std::string_view name) const;
     void load_services(const Node& services);
     Service load_service(const Node& node);
     void load_instances(const Node& node, Service& service);
@@ -42,7 +48,9 @@ private:
     LoadedConfig& loaded_;
     Config& config_;
     Reader reader_;
+    const docker::Found* found_;
     FileKeys keys_{};
+    ServicesWithFound services_{};
     OptionalEdges optional_edges_{};
     std::size_t probes_ = 0;
 };
@@ -52,7 +60,7 @@ bool is_extension(const Node& child) { return child.key.starts_with("x-"); }
 
 void Loader::load(const Node& root)
 {
-    if (root.is_null()) {
+    if (root.is_null() && !found_) {
         reader_.warn({}, "the file is empty: nothing is watched",
                      "see docs/reference.md for a first configuration");
         return;
@@ -63,6 +71,7 @@ void Loader::load(const Node& root)
     config_.stack.max_restarts_at_once = keys_.max_restarts_at_once;
     config_.state_path = keys_.state_path;
     config_.webhooks = std::move(keys_.webhooks);
+    config_.docker = std::move(keys_.docker);
     if (const auto* project = root.find("project"); project && project->is_scalar()) {
         const auto step = reader_.enter("project");
         check_name(reader_, project->mark, keys_.project, found(*project));
@@ -75,9 +84,11 @@ void Loader::load(const Node& root)
         if (probe.spec)
             config_.self_check = std::move(probe);
     }
+    if (found_)
+        add_found(root);
     if (keys_.services.node)
         load_services(*keys_.services.node);
-    else if (root.is_mapping())
+    else if (root.is_mapping() && !config_.docker)
         reader_.warn({}, "there are no services: nothing is watched", "add some under the key \"services\"");
 }
 
@@ -103,6 +114,48 @@ void Loader::load_services(const Node& services)
         warn_of_oversights(reader_, services, config_.stack);
 }
 
+void Loader::add_found(const Node& root)
+{
+    services_ = with_found(
+        keys_.services.node, *found_, [this](const Node& entry) { return problems_of(entry); },
+        loaded_.problems);
+    keys_.services.node = &services_.services;
+    if (!root.find("project") && !found_->project.empty())
+        config_.stack.project = found_->project;
+}
+
+// Of an entry by itself, with the file's defaults.
+std::vector<Problem> Loader::problems_of(const Node& entry) const
+{
+    LoadedConfig loaded;
+    Loader alone{{}, ".", loaded};
+    alone.keys_.defaults = keys_.defaults;
+    alone.load_service(entry);
+    return std::move(loaded.problems);
+}
+
+const docker::FoundService* Loader::found_service(std::string_view name) const
+{
+    if (!found_)
+        return nullptr;
+    const auto found = std::ranges::find(found_->services, name, &docker::FoundService::name);
+    return found == found_->services.end() ? nullptr : &*found;
+}
+
+void Loader::name_containers(Service& service) const
+{
+    const auto* found = found_service(service.name);
+    if (!found)
+        return;
+    service.project = found->project;
+    service.origin = services_.origins.at(service.name);
+    for (auto& instance : service.instances) {
+        const auto same = std::ranges::find(found->instances, instance.name, &docker::FoundInstance::name);
+        if (same != found->instances.end())
+            instance.container = same->container;
+    }
+}
+
 Service Loader::load_service(const Node& node)
 {
     const auto step = reader_.enter(node.key);
@@ -118,12 +171,15 @@ Service Loader::load_service(const Node& node)
     }
     if (service.instances.empty())
         service.instances.push_back({.name = service.name});
+    name_containers(service);
     load_probes(keys.probes.node, keys, service);
     if (keys.depends_on.node) {
         const auto in_edges = reader_.enter("depends_on");
         load_edges(*keys.depends_on.node, service);
     }
-    if (!service.all_addresses && static_cast<std::size_t>(keys.min_healthy) > service.instances.size())
+    // Containers come and go.
+    const bool grows = service.all_addresses || found_service(service.name);
+    if (!grows && static_cast<std::size_t>(keys.min_healthy) > service.instances.size())
         reader_.complain(node.find("min_healthy") ? node.find("min_healthy")->place() : node.place(),
                          fmt::format("min_healthy is {}, but the service has {} instance{}", keys.min_healthy,
                                      service.instances.size(), service.instances.size() == 1 ? "" : "s"));
@@ -177,7 +233,7 @@ void Loader::load_probes(const Node* node, const Timing& defaults, Service& serv
     const auto step = reader_.enter("probes");
     count_probes(*node, node->children.size() * service.instances.size());
     const bool differ = differs_by_instance(*node);
-    if (needs_address(*node) && service.instances.front().address.empty())
+    if (needs_address(*node) && service.instances.front().address.empty() && !found_service(service.name))
         return reader_.complain(
             node->place(), "{address} stands for nothing here: the service has no instances with addresses",
             "add \"instances\"");
@@ -187,8 +243,9 @@ void Loader::load_probes(const Node* node, const Timing& defaults, Service& serv
         auto& instance = service.instances[i];
         // Mistakes are told once, and probes that are alike are shared.
         if (i == 0 || (differ && reader_.complaints() == before))
-            probes = read_probes(reader_, *node, defaults,
-                                 {config_.stack.project, service.name, instance.name, instance.address});
+            probes = read_probes(
+                reader_, *node, defaults,
+                {config_.stack.project, service.name, instance.name, instance.address, instance.container});
         instance.probes = probes;
     }
 }
@@ -213,7 +270,7 @@ void Loader::load_edges(const Node& node, Service& service)
             reader_.read(child, keys);
             service.depends_on.push_back(
                 {.service = child.key, .condition = keys.condition, .restart = keys.restart});
-            if (!keys.required)
+            if (!keys.required || found_service(service.name))
                 optional_edges_.emplace(config_.stack.services.size(), child.key);
         }
         return;
@@ -255,26 +312,26 @@ std::expected<std::string, std::string> contents_of(const std::string& path, std
 }  // namespace
 
 LoadedConfig parse_config(std::string_view text, const std::string& file, const std::string& directory,
-                          const Variables& variables)
+                          const Variables& variables, const docker::Found* found)
 {
     auto document = parse_document(text, file, variables);
     LoadedConfig loaded{.problems = std::move(document.problems)};
     if (document.whole)
-        Loader{file, directory, loaded}.load(document.root);
+        Loader{file, directory, loaded, found}.load(document.root);
     sort_by_place(loaded.problems);
     const auto repeated = std::ranges::unique(loaded.problems);
     loaded.problems.erase(repeated.begin(), repeated.end());
     return loaded;
 }
 
-LoadedConfig load_config(const std::string& path, const Variables& variables)
+LoadedConfig load_config(const std::string& path, const Variables& variables, const docker::Found* found)
 {
     const auto text = contents_of(path, DocumentLimits{}.bytes);
     if (!text)
         return {.problems = {{.file = path,
                               .text = "cannot read the configuration: " + text.error(),
                               .suggestion = "check the path and its permissions"}}};
-    return parse_config(*text, path, std::filesystem::path{path}.parent_path().string(), variables);
+    return parse_config(*text, path, std::filesystem::path{path}.parent_path().string(), variables, found);
 }
 
 }  // namespace keepwell

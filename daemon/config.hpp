@@ -1,5 +1,7 @@
 #pragma once
 
+#include "daemon/docker/found.hpp"
+#include "daemon/docker/settings.hpp"
 #include "daemon/problem.hpp"
 #include "daemon/stack.hpp"
 #include "daemon/variables.hpp"
@@ -9,9 +11,10 @@ namespace keepwell {
 // Everything that a configuration file says; see docs/reference.md.
 struct Config {
     StackSpec stack{};
-    std::optional<Probe> self_check{};      // fails when it is us who are cut off
-    std::vector<WebhookAction> webhooks{};  // told of signals and actions
-    std::string state_path{};               // what outlives a restart of keepwell; empty: nothing does
+    std::optional<Probe> self_check{};       // fails when it is us who are cut off
+    std::vector<WebhookAction> webhooks{};   // told of signals and actions
+    std::optional<DockerSettings> docker{};  // services are found in containers, too
+    std::string state_path{};                // what outlives a restart of keepwell; empty: nothing does
     bool operator==(const Config&) const = default;
 };
 
@@ -24,11 +27,14 @@ struct LoadedConfig {
 };
 
 // Reads the file and the files of secrets that it names. A file that cannot be read is a problem, too.
-LoadedConfig load_config(const std::string& path, const Variables& variables = environment);
+// With what was found in containers its services are added; what the file says of one goes before what its
+// container tells, and what its labels say goes before that.
+LoadedConfig load_config(const std::string& path, const Variables& variables = environment,
+                         const docker::Found* found = nullptr);
 
 // The same for a text; `file` names it in problems, `directory` is where relative paths begin.
 LoadedConfig parse_config(std::string_view text, const std::string& file, const std::string& directory,
-                          const Variables& variables = environment);
+                          const Variables& variables = environment, const docker::Found* found = nullptr);
 
 // One probe from a command line: `make_probe("redis", "cache:6379", {"password_file=/run/secrets/redis",
 // "tls=true"})`. A setting is `key=value` with the keys of the kind or of a probe (`timeout=2s`), dots for

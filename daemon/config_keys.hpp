@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/docker/settings.hpp"
 #include "daemon/shape.hpp"
 #include "daemon/stack.hpp"
 
@@ -102,6 +103,7 @@ struct FileKeys {
     DefaultKeys defaults{};
     Deferred<ProbeKeys> self_check{};
     std::vector<WebhookAction> webhooks{};
+    std::optional<DockerSettings> docker{};
     Deferred<std::map<std::string, ServiceKeys>> services{};
 
     static constexpr auto fields()
@@ -123,6 +125,8 @@ struct FileKeys {
                      "a probe of something that always answers: when everything fails and it does, too, the "
                      "fault is ours"),
             optional("webhooks", &FileKeys::webhooks, "who is told of signals and actions"),
+            optional("docker", &FileKeys::docker,
+                     "services are found in the containers of a Docker Engine; `true` takes the defaults"),
             optional("services", &FileKeys::services, "the services, by name"),
         };
     }

@@ -18,10 +18,11 @@ constexpr std::size_t longest_name = 63;
 
 using Word = std::pair<std::string_view, std::string_view>;
 
-std::array<Word, 4> words_of(const Placeholders& words)
+std::array<Word, 5> words_of(const Placeholders& words)
 {
     return {Word{"{instance}", words.instance}, Word{"{address}", words.address},
-            Word{"{service}", words.service}, Word{"{project}", words.project}};
+            Word{"{container}", words.container}, Word{"{service}", words.service},
+            Word{"{project}", words.project}};
 }
 
 void replace_all(std::string& text, std::string_view word, std::string_view value)
@@ -73,9 +74,10 @@ bool has_unknown_key(const Node& entry, std::span<const Row> rows)
     });
 }
 
+// What has no place was not written here: a container's health check, whose times Docker takes, too.
 void check_timing(Reader& reader, const Node& entry, const Timing& timing)
 {
-    if (timing.timeout.value <= timing.interval.value)
+    if (timing.timeout.value <= timing.interval.value || entry.place().line == 0)
         return;
     const auto* own = entry.find("timeout");
     reader.warn(own ? own->key_mark : entry.place(),
@@ -175,7 +177,10 @@ void check_name(Reader& reader, Mark mark, std::string_view name, const std::str
 
 bool needs_address(const Node& node) { return holds(node, "{address}"); }
 
-bool differs_by_instance(const Node& node) { return holds(node, "{instance}") || holds(node, "{address}"); }
+bool differs_by_instance(const Node& node)
+{
+    return holds(node, "{instance}") || holds(node, "{address}") || holds(node, "{container}");
+}
 
 Probe read_probe(Reader& reader, const Node& entry, const Timing& defaults)
 {
@@ -233,25 +238,8 @@ LoadedProbe make_probe(std::string_view kind, std::span<const std::string> targe
                        std::span<const std::string> settings)
 {
     LoadedProbe loaded;
+    const auto entry = probe_entry(kind, target, settings, loaded.problems);
     Reader reader{"", ".", loaded.problems};
-    const auto* known = find_kind(kind);
-    if (!known) {
-        reader.complain({}, fmt::format("unknown kind {}", shown(kind)), did_you_mean(kind, kind_names()));
-        return loaded;
-    }
-    Node spec{.kind = Node::Kind::mapping, .key = std::string{kind}};
-    if (!target.empty())
-        spec.children.push_back(target_node(std::string{known->shape->rows.front().name}, target));
-    Node entry{.kind = Node::Kind::mapping};
-    for (const std::string_view setting : settings) {
-        const auto key = setting.substr(0, setting.find_first_of("=."));
-        const auto own = rows_of<ProbeKeys>();
-        const auto of_kind = known->shape->rows;
-        const bool is_timing = std::ranges::find(own, key, &Row::name) != own.end() &&
-                               std::ranges::find(of_kind, key, &Row::name) == of_kind.end();
-        add_setting(is_timing ? entry : spec, setting, loaded.problems);
-    }
-    entry.children.push_back(std::move(spec));
     if (loaded.ok())
         loaded.probe = read_probe(reader, entry, {});
     if (loaded.probe.name.empty())
@@ -259,6 +247,31 @@ LoadedProbe make_probe(std::string_view kind, std::span<const std::string> targe
     for (auto& problem : loaded.problems)
         problem.mark = {};  // of a value by itself, which tells nobody anything
     return loaded;
+}
+
+Node probe_entry(std::string_view kind, std::span<const std::string> target,
+                 std::span<const std::string> settings, std::vector<Problem>& problems)
+{
+    Node entry{.kind = Node::Kind::mapping};
+    const auto* known = find_kind(kind);
+    if (!known) {
+        problems.push_back({.text = fmt::format("unknown kind {}", shown(kind)),
+                            .suggestion = did_you_mean(kind, kind_names())});
+        return entry;
+    }
+    Node spec{.kind = Node::Kind::mapping, .key = std::string{kind}};
+    if (!target.empty())
+        spec.children.push_back(target_node(std::string{known->shape->rows.front().name}, target));
+    for (const std::string_view setting : settings) {
+        const auto key = setting.substr(0, setting.find_first_of("=."));
+        const auto own = rows_of<ProbeKeys>();
+        const auto of_kind = known->shape->rows;
+        const bool is_timing = std::ranges::find(own, key, &Row::name) != own.end() &&
+                               std::ranges::find(of_kind, key, &Row::name) == of_kind.end();
+        add_setting(is_timing ? entry : spec, setting, problems);
+    }
+    entry.children.push_back(std::move(spec));
+    return entry;
 }
 
 }  // namespace keepwell

@@ -7,13 +7,15 @@ namespace keepwell {
 
 // What words in braces stand for in the probes of one instance.
 struct Placeholders {
-    std::string_view project{};   // {project}
-    std::string_view service{};   // {service}
-    std::string_view instance{};  // {instance}: its name
-    std::string_view address{};   // {address}
+    std::string_view project{};    // {project}
+    std::string_view service{};    // {service}
+    std::string_view instance{};   // {instance}: its name
+    std::string_view address{};    // {address}
+    std::string_view container{};  // {container}
 };
 
-// True when the node holds {instance} or {address}, so that it must be read for each instance by itself.
+// True when the node holds {instance}, {address} or {container}, so that it must be read for each instance by
+// itself.
 bool differs_by_instance(const Node& node);
 bool needs_address(const Node& node);
 
@@ -23,6 +25,11 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
 
 // One entry: settings, and exactly one key that is a kind.
 Probe read_probe(Reader& reader, const Node& entry, const Timing& defaults);
+
+// An entry of `probes` from its parts: a kind, the value of the kind's first key, and settings as
+// make_probe() takes them. What is wrong with the settings is added to the problems.
+Node probe_entry(std::string_view kind, std::span<const std::string> target,
+                 std::span<const std::string> settings, std::vector<Problem>& problems);
 
 // Names stand in labels, URLs and file names.
 bool is_name(std::string_view text);

@@ -72,6 +72,21 @@ std::string backoffs(const RestartPolicy& policy)
     return policy.max > 7 ? list + ", ..." : list;
 }
 
+std::string words_of(const RestartPolicy& policy)
+{
+    if (!policy.docker)
+        return fmt::format("`{}`", fmt::join(policy.command->argv, " "));
+    switch (policy.docker->action) {
+        case DockerVerb::restart: return "Docker, as with `docker restart`";
+        case DockerVerb::kill: return "Docker, as with `docker kill` and `docker start`";
+        case DockerVerb::signal: return "a signal, " + policy.docker->signal;
+        case DockerVerb::update: return "a forced update of its Swarm service";
+        case DockerVerb::exec:
+            return fmt::format("`{}` in its container", fmt::join(policy.docker->argv, " "));
+    }
+    return "?";
+}
+
 std::string explain_restart(const Stack& stack, ServiceId id)
 {
     const auto& row = stack.services()[id];
@@ -85,9 +100,9 @@ std::string explain_restart(const Stack& stack, ServiceId id)
     for (const auto need : row.needs)
         lines += fmt::format("  not while {} is not healthy: the root is treated first\n",
                              stack.services()[need].spec->name);
-    lines += mode == Mode::act && policy.command
-                 ? fmt::format("  it is restarted by `{}` (given {} to end)\n",
-                               fmt::join(policy.command->argv, " "), policy.command->timeout.text())
+    lines += mode == Mode::act && policy.can_act()
+                 ? fmt::format("  it is restarted by {} (given {} to end)\n", words_of(policy),
+                               policy.action_timeout().text())
                  : std::string{
                        "  a restart signal is raised: metrics, log, webhooks, /api/v1/signals; nothing is "
                        "touched\n"};

@@ -325,6 +325,8 @@ void Monitor::finish_action(InstanceId id, const ActionOutcome& outcome, Clock::
     view.last_action_at = now;
     view.last_action_signal = std::exchange(notes.acting_on, {});
     view.record.not_before = later(view.record.not_before, now - notes.raised_at);  // counts from its end
+    if (outcome.result == ActionResult::needs_recreate)
+        view.record.quarantined = true;  // no other try can help
     for (auto* sink : sinks_)
         sink->action_finished(id, outcome, now);
     if (outcome.result == ActionResult::ok) {

@@ -249,7 +249,7 @@ private:
     bool blind(InstanceId) const;
     bool acts(ServiceId id) const
     {
-        return stack_.mode_of(id) == Mode::act && stack_.services()[id].spec->restart.command;
+        return stack_.mode_of(id) == Mode::act && stack_.services()[id].spec->restart.can_act();
     }
     // Well without a break, and not asked to restart: what was well all along (nothing probes it, or nobody
     // has obeyed yet) has not become stable by that.

@@ -180,7 +180,7 @@ void Monitor::raise(InstanceId id, Clock::time_point now)
     if (acts(service)) {
         notes.acting = view.in_flight = true;
         notes.acting_on = signal;
-        notes.deadline = later(now + report_margin, policy.command->timeout);
+        notes.deadline = later(now + report_margin, policy.action_timeout());
     } else {
         // Whoever obeys the signal needs time, too: the next one comes after a start could have been seen.
         const auto starting = starting_time(id);
@@ -343,10 +343,12 @@ ActionContext Monitor::context_of(InstanceId id) const
 {
     const auto& row = stack_.instances()[id];
     const auto& view = instances_[id];
-    ActionContext context{.project = stack_.spec().project,
-                          .service = stack_.services()[row.service].spec->name,
+    const auto& service = *stack_.services()[row.service].spec;
+    ActionContext context{.project = service.project.empty() ? stack_.spec().project : service.project,
+                          .service = service.name,
                           .instance = row.spec->name,
-                          .address = row.spec->address};
+                          .address = row.spec->address,
+                          .container = row.spec->container};
     if (view.alive) {
         context.cause = "dependency " + view.cascade_from + " restarted";
         return context;

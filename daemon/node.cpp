@@ -54,6 +54,27 @@ private:
 
 }  // namespace
 
+void lay_over(Node& under, const Node& over)
+{
+    if (!under.is_mapping() || !over.is_mapping()) {
+        auto key = std::move(under.key);
+        under = over;
+        under.key = std::move(key);
+        return;
+    }
+    for (const auto& child : over.children) {
+        const auto same = std::ranges::find(under.children, child.key, &Node::key);
+        if (same == under.children.end()) {
+            under.children.push_back(child);
+            continue;
+        }
+        lay_over(*same, child);
+        same->key_mark = child.key_mark;
+    }
+    under.mark = over.mark;
+    under.key_mark = over.key_mark;
+}
+
 const Node* Node::find(std::string_view name) const
 {
     const auto child = std::ranges::find(children, name, &Node::key);

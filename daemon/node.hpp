@@ -25,8 +25,13 @@ struct Node {
     bool is_mapping() const { return kind == Kind::mapping; }
 
     const Node* find(std::string_view name) const;  // the value under a key; null when there is none
+    bool operator==(const Node&) const = default;
     Mark place() const { return key_mark.line != 0 ? key_mark : mark; }
 };
+
+// Lays one mapping over another: what both have is taken from `over`, mappings within mappings are laid over
+// each other likewise.
+void lay_over(Node& under, const Node& over);
 
 // `a list`, `a mapping`, `nothing`, or the text itself: what was found instead of what was expected.
 std::string found(const Node& node);

@@ -40,9 +40,26 @@ std::vector<std::string> RestartPolicy::faults() const
                         ")");
     if (!(jitter >= 0 && jitter <= 1))
         found.push_back("jitter must be between 0 and 1");
-    if (mode == Mode::act && !command)
-        found.push_back("mode act needs a command to restart with");
+    if (mode == Mode::act && !can_act())
+        found.push_back("mode act needs something to restart with: a command, or docker");
+    if (command && docker)
+        found.push_back("command and docker are two ways to restart: choose one");
     return found;
+}
+
+RestartAction RestartPolicy::action() const
+{
+    return docker ? RestartAction{*docker} : RestartAction{command.value_or(CommandAction{})};
+}
+
+// After its own timeout a container is still killed and started.
+Duration RestartPolicy::action_timeout() const
+{
+    constexpr Duration usual = 60s;
+    constexpr Duration kill_and_start = 60s;
+    if (!docker)
+        return command.value_or(CommandAction{}).timeout;
+    return Duration{docker->timeout.value_or(usual).value + kill_and_start.value};
 }
 
 std::string_view words(Hold hold)

@@ -4,9 +4,13 @@
 #include "daemon/health.hpp"
 
 #include <optional>
+#include <variant>
 #include <vector>
 
 namespace keepwell {
+
+// What a restart is done with.
+using RestartAction = std::variant<CommandAction, DockerAction>;
 
 // How far keepwell may go.
 enum class Mode : std::uint8_t {
@@ -31,6 +35,11 @@ struct RestartPolicy {
     Duration within = 1h;
     Duration stable_after = 10min;
     std::optional<CommandAction> command{};
+    std::optional<DockerAction> docker{};
+
+    bool can_act() const { return command || docker; }
+    RestartAction action() const;
+    Duration action_timeout() const;
 
     static constexpr auto fields()
     {
@@ -50,6 +59,8 @@ struct RestartPolicy {
             optional("stable_after", &RestartPolicy::stable_after,
                      "healthy for this long forgets backoff and budget"),
             optional("command", &RestartPolicy::command, "the program that restarts an instance (mode act)"),
+            optional("docker", &RestartPolicy::docker,
+                     "a restart of its container (mode act); `true` takes the defaults"),
         };
     }
     std::vector<std::string> faults()

@@ -87,8 +87,9 @@ struct Edge {
 
 // One running copy of a service.
 struct Instance {
-    std::string name{};     // unique within the service; the service's name when there is only one
-    std::string address{};  // what {address} stands for in its probes and commands; may be empty
+    std::string name{};       // unique within the service; the service's name when there is only one
+    std::string address{};    // what {address} stands for in its probes and commands; may be empty
+    std::string container{};  // its name for the Docker Engine; empty: it runs in none
     std::vector<Probe> probes{};
     bool operator==(const Instance&) const = default;
 };
@@ -100,6 +101,8 @@ struct Service {
     RestartPolicy restart{};
     int min_healthy = 1;         // the service is healthy while so many of its instances are
     bool all_addresses = false;  // `instances: all`: one instance for each address of the probes' host name
+    std::string project{};       // of a service that was found in containers; empty: the stack's
+    std::string origin{};        // where its probes come from, in words; empty: the configuration file
     bool operator==(const Service&) const = default;
 };
 

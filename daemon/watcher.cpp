@@ -251,7 +251,7 @@ void Watcher::apply(std::vector<Request> requests)
         if (request.kind == Request::Kind::ask_gates)
             spawn(ask_gates(std::move(request), generation_, alive_));
         else
-            spawn(carry_out(std::move(request), service.restart.command.value_or(CommandAction{}), alive_));
+            spawn(carry_out(std::move(request), service.restart.action(), alive_));
     }
     for (const auto id : monitor_->take_started())
         reschedule_started(id);
@@ -291,10 +291,10 @@ asio::awaitable<void> Watcher::ask_gates(Request request, std::uint64_t generati
     wake();
 }
 
-asio::awaitable<void> Watcher::carry_out(Request request, CommandAction command, std::shared_ptr<bool> alive)
+asio::awaitable<void> Watcher::carry_out(Request request, RestartAction action, std::shared_ptr<bool> alive)
 {
     const auto context = request.context;
-    const auto outcome = co_await settings_.act(std::move(command), std::move(request.context));
+    const auto outcome = co_await settings_.act(std::move(action), std::move(request.context));
     if (!*alive)
         co_return;
     // By name: a reload may have given it another id, or removed it.

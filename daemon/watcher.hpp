@@ -12,7 +12,7 @@
 namespace keepwell {
 
 // Restarts one instance; awaited once at a time per instance. Never throws.
-using Actuator = std::function<asio::awaitable<ActionOutcome>(CommandAction, ActionContext)>;
+using Actuator = std::function<asio::awaitable<ActionOutcome>(RestartAction, ActionContext)>;
 
 // How the watcher itself is doing.
 struct WatcherFigures {
@@ -68,7 +68,7 @@ private:
     asio::awaitable<void> attempt(ProbeId id, std::uint64_t generation, Clock::time_point due,
                                   std::shared_ptr<bool> alive);
     asio::awaitable<void> ask_gates(Request request, std::uint64_t generation, std::shared_ptr<bool> alive);
-    asio::awaitable<void> carry_out(Request request, CommandAction command, std::shared_ptr<bool> alive);
+    asio::awaitable<void> carry_out(Request request, RestartAction action, std::shared_ptr<bool> alive);
     asio::awaitable<void> check_self(std::shared_ptr<bool> alive);
 
     void plan_all(Clock::time_point now);

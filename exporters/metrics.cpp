@@ -185,6 +185,7 @@ std::span<const Metrics::Family> Metrics::families()
                [](const Metrics& m, std::size_t id, Exposition& out) {
                    static const auto labels = [] {
                        std::vector<std::string> texts;
+                       texts.reserve(outcome_count);
                        for (std::size_t i = 0; i < outcome_count; ++i)
                            texts.push_back(label("outcome", to_string(static_cast<Outcome>(i))));
                        return texts;
@@ -204,6 +205,7 @@ std::span<const Metrics::Family> Metrics::families()
                [](const Metrics& m, std::size_t id, Exposition& out) {
                    static const auto labels = [] {
                        std::vector<std::string> texts;
+                       texts.reserve(phase_count);
                        for (std::size_t i = 0; i < phase_count; ++i)
                            texts.push_back(label("phase", to_string(static_cast<Phase>(i))));
                        return texts;
@@ -244,8 +246,10 @@ void Metrics::attach(const Monitor& monitor)
     instances_.assign(stack.instances().size(), {});
     probes_.assign(stack.probes().size(), {});
     for (const auto& service : stack.services())
-        service_labels_.push_back(label("compose_project", stack.spec().project) + "," +
-                                  label("compose_service", service.spec->name));
+        service_labels_.push_back(label("compose_project", service.spec->project.empty()
+                                                               ? stack.spec().project
+                                                               : service.spec->project) +
+                                  "," + label("compose_service", service.spec->name));
     for (const auto& instance : stack.instances())
         instance_labels_.push_back(service_labels_[instance.service] + "," +
                                    label("container", instance.spec->name));

@@ -39,7 +39,7 @@ import servers
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "tests" / "e2e" / "images"
 BASE = "debian:trixie-slim"
-STAND_IN = "keepwell.stand-in"  # the label of an image that only goes by its official name
+STAND_IN = "io.keepwell.stand-in"  # the label of an image that only goes by its official name
 
 
 def run(argv, *, seconds=60, **more):

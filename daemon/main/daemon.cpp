@@ -4,6 +4,7 @@
 #include "daemon/main/notify.hpp"
 #include "daemon/version.hpp"
 #include "exporters/command.hpp"
+#include "exporters/docker.hpp"
 #include "probes/deadline.hpp"
 #include "probes/heartbeats.hpp"
 #include "probes/resolver.hpp"
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -71,6 +73,26 @@ asio::awaitable<std::vector<std::string>> addresses_of(std::string name)
     co_return found.has_value() && found->has_value() ? std::move(**found) : std::vector<std::string>{};
 }
 
+asio::awaitable<ActionOutcome> carry_out(Engine engine, RestartAction action, ActionContext context)
+{
+    if (auto* command = std::get_if<CommandAction>(&action))
+        return act(std::move(*command), std::move(context));
+    // Among several projects a service's name begins with its project's, which its labels do not know.
+    if (context.service.starts_with(context.project + "."))
+        context.service.erase(0, context.project.size() + 1);
+    return act(std::move(engine), std::get<DockerAction>(std::move(action)), std::move(context));
+}
+
+// Somebody else acts.
+void hold_back(StackSpec& stack)
+{
+    const auto less = [](Mode mode) { return mode == Mode::act ? Mode::signal : mode; };
+    stack.mode = less(stack.mode);
+    for (auto& service : stack.services)
+        if (service.restart.mode)
+            service.restart.mode = less(*service.restart.mode);
+}
+
 LogLevel level_of(std::string_view name)
 {
     return name == "debug"   ? LogLevel::debug
@@ -101,21 +123,33 @@ std::optional<std::string> Daemon::content() const
 std::expected<Config, std::string> Daemon::load()
 {
     loaded_content_ = content().value_or("");
-    auto loaded = load_config(options_.config_file);
-    warnings_ = 0;
-    std::string errors;
-    for (const auto& problem : loaded.problems) {
-        if (problem.severity == Severity::error) {
-            errors += to_string(problem) + "\n";
-            log(LogLevel::error, "configuration error", {{"problem", to_string(problem)}});
-        } else {
-            ++warnings_;
-            log(LogLevel::warn, "configuration warning", {{"problem", to_string(problem)}});
-        }
+    auto loaded =
+        load_config(options_.config_file, environment, containers_ ? containers_->found() : nullptr);
+    tell_problems(loaded.problems);
+    if (!loaded.ok()) {
+        std::erase_if(loaded.problems, [](const auto& each) { return each.severity != Severity::error; });
+        return std::unexpected(render(loaded.problems));
     }
-    if (!errors.empty())
-        return std::unexpected(errors);
+    if (containers_ && containers_->stands_by())
+        hold_back(loaded.config.stack);
     return std::move(loaded.config);
+}
+
+// Each once, as long as it lasts: containers come and go, and each time the file is read again.
+void Daemon::tell_problems(const std::vector<Problem>& problems)
+{
+    std::set<std::string> now;
+    warnings_ = 0;
+    for (const auto& problem : problems) {
+        const bool error = problem.severity == Severity::error;
+        warnings_ += error ? 0 : 1;
+        const auto text = to_string(problem);
+        if (error || !told_.contains(text))
+            log(error ? LogLevel::error : LogLevel::warn,
+                error ? "configuration error" : "configuration warning", {{"problem", text}});
+        now.insert(text);
+    }
+    told_ = std::move(now);
 }
 
 std::unique_ptr<Monitor> Daemon::make_monitor()
@@ -131,8 +165,10 @@ Watcher::Settings Daemon::settings()
     if (!check && server_ && server_->loopback_port())
         check = std::make_shared<const ProbeSpec>(
             TcpSpec{.address = {.host = "127.0.0.1", .port = server_->loopback_port()}});
-    return {.self_check = check, .act = [](CommandAction command, ActionContext context) {
-                return act(std::move(command), std::move(context));
+    return {.self_check = check,
+            .act = [engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
+                                                                                ActionContext context) {
+                return carry_out(engine, std::move(action), std::move(context));
             }};
 }
 
@@ -146,12 +182,49 @@ std::expected<void, std::string> Daemon::reload()
         return std::unexpected(config.error());
     }
     config_ = *std::move(config);
+    follow_containers();
     take_over(make_monitor());
     webhooks_.configure(config_.webhooks);
     reload_ok_at_ = unix_now();
     log(LogLevel::info, "configuration reloaded",
         {{"file", options_.config_file}, {"services", std::to_string(config_.stack.services.size())}});
     return {};
+}
+
+void Daemon::follow_containers()
+{
+    if (!config_.docker)
+        containers_.reset();
+    else if (!containers_ || !(containers_->settings() == *config_.docker))
+        containers_.emplace(loop_, *config_.docker, [this] { containers_changed(); });
+}
+
+// The same configuration with other containers.
+void Daemon::containers_changed()
+{
+    if (const auto now = content(); now && *now != loaded_content_) {
+        asio::post(loop_, [this] { (void)reload(); });  // which may end whoever called this
+        return;
+    }
+    auto config = load();
+    if (!config) {
+        log(LogLevel::error, "what runs in containers does not go with the configuration; nothing changes");
+        return;
+    }
+    config_ = *std::move(config);
+    take_over(make_monitor());
+    log(LogLevel::info, "containers changed", {{"services", std::to_string(config_.stack.services.size())}});
+}
+
+// What outlived keepwell's restart. Of services in containers once they are known.
+void Daemon::recall(Monitor& monitor)
+{
+    if (recalled_ || options_.state_file == none)
+        return;
+    recalled_ = !config_.docker || (containers_ && containers_->found());
+    if (const auto warning =
+            recall_file(options_.state_file, monitor, Clock::now(), std::chrono::system_clock::now()))
+        log(LogLevel::warn, *warning, {{"file", options_.state_file}});
 }
 
 // A monitor of a changed stack goes on where the one before was.
@@ -163,6 +236,10 @@ void Daemon::take_over(std::unique_ptr<Monitor> monitor)
     metrics_.attach(fresh);
     history_.attach(fresh);
     webhooks_.attach(fresh);
+    recall(watcher_->monitor());
+    if (containers_)
+        containers_->tell(watcher_->monitor(), Clock::now());
+    watcher_->wake();
     keeper_.dirty = true;
 }
 
@@ -202,7 +279,7 @@ void Daemon::choose_state_file()
 void Daemon::remember()
 {
     keeper_.dirty = false;
-    if (options_.state_file == none)
+    if (options_.state_file == none || !recalled_)
         return;
     const auto text = memory_text(watcher_->monitor(), Clock::now(), std::chrono::system_clock::now());
     if (text == remembered_)
@@ -323,10 +400,7 @@ int Daemon::run()
     metrics_.attach(*monitor);
     history_.attach(*monitor);
     webhooks_.attach(*monitor);
-    if (options_.state_file != none)
-        if (const auto warning =
-                recall_file(options_.state_file, *monitor, Clock::now(), std::chrono::system_clock::now()))
-            log(LogLevel::warn, *warning, {{"file", options_.state_file}});
+    recall(*monitor);
     webhooks_.configure(config_.webhooks);
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
     api_.emplace(
@@ -337,6 +411,7 @@ int Daemon::run()
     watcher_->change(settings());
     reload_ok_at_ = unix_now();
     watcher_->start();
+    follow_containers();
     for (auto coroutine :
          {&Daemon::reload_on_hangup, &Daemon::end_on_signal, &Daemon::keep_state, &Daemon::follow_names})
         asio::co_spawn(loop_, (this->*coroutine)(), asio::detached);

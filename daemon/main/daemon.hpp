@@ -3,6 +3,7 @@
 #include "daemon/config.hpp"
 #include "daemon/expansion.hpp"
 #include "daemon/main/commands.hpp"
+#include "daemon/main/containers.hpp"
 #include "daemon/memory.hpp"
 #include "daemon/watcher.hpp"
 #include "exporters/history.hpp"
@@ -15,6 +16,7 @@
 
 #include <expected>
 #include <optional>
+#include <set>
 
 namespace keepwell {
 
@@ -39,7 +41,11 @@ private:
     };
 
     std::expected<Config, std::string> load();
+    void tell_problems(const std::vector<Problem>& problems);
     std::expected<void, std::string> reload();
+    void follow_containers();
+    void containers_changed();
+    void recall(Monitor& monitor);
     void take_over(std::unique_ptr<Monitor> monitor);
     std::unique_ptr<Monitor> make_monitor();
     Watcher::Settings settings();
@@ -60,12 +66,15 @@ private:
     History history_{};
     Keeper keeper_{};
     Webhooks webhooks_{loop_};
+    std::optional<Containers> containers_{};
     std::optional<Watcher> watcher_{};
     std::optional<Api> api_{};
     std::optional<Server> server_{};
     Config config_{};
     NameAddresses addresses_{};  // of the names that `instances: all` follows
     std::string loaded_content_{};
+    std::set<std::string> told_{};  // problems of the configuration that have been logged
+    bool recalled_ = false;         // what the state file holds of services in containers, too
     std::string remembered_{};
     std::string cannot_remember_{};  // why the state file could not be written the last time
     bool reload_ok_ = true;

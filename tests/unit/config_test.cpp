@@ -109,7 +109,7 @@ TEST_CASE("what is wrong with a configuration is told at its place")
          "f:1:1: warning: there are no probes: nothing is watched; give the services probes\n"},
         {"hello\n",
          "f:1:1: expected a mapping, found \"hello\"; known here: project, mode, max_restarts_at_once, "
-         "state_path, defaults, self_check, webhooks, services\n"},
+         "state_path, defaults, self_check, webhooks, docker, services\n"},
         {"servces: {}\n",
          "f: warning: there are no services: nothing is watched; add some under the key \"services\"\n"
          "f:1:1: servces: unknown key \"servces\"; did you mean \"services\"?\n"},
@@ -222,7 +222,8 @@ TEST_CASE("what is wrong with a service is told at its place")
          "service_completed_successfully, found \"healthy\"\n"},
         {"restart: {backoff: 10m, backoff_max: 5m}",
          "f:4:29: services.s.restart: backoff_max (5m) is less than backoff (10m)\n"},
-        {"restart: {mode: act}", "f:4:15: services.s.restart: mode act needs a command to restart with\n"},
+        {"restart: {mode: act}",
+         "f:4:15: services.s.restart: mode act needs something to restart with: a command, or docker\n"},
         {"restart: {command: {argv: [x], enviroment: {}}}",
          "f:4:36: services.s.restart.command.enviroment: unknown key \"enviroment\"; did you mean "
          "\"environment\"?\n"},

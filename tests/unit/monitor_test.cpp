@@ -52,6 +52,9 @@ TEST_CASE("in mode act the command is asked for, and a report of success begins 
         {"db- db- 5s db/failed 29s db- 1s", "db:unhealthy db! db* act(db) db=failed db!2 db* act(db)"},
         // never a second one while the first is under way, however long the target fails
         {"db- db- 10s db- 10s db- 10s db-", "db:unhealthy db! db* act(db)"},
+        // what only a person can mend is not tried again, until it is well
+        {"db- db- 5s db/needs_recreate 2h db- 10s db+",
+         "db:unhealthy db! db* act(db) db=needs_recreate db~ db:healthy"},
         // one that never reports back counts as timed out after its own 20 s and a margin
         {"db- db- 35s", "db:unhealthy db! db* act(db) db=timed_out"},
         // and when it reports after all, it is believed

@@ -198,7 +198,7 @@ TEST_CASE("what a policy cannot mean is said in words")
     CHECK(RestartPolicy{.jitter = 1.5}.faults().size() == 1);
     CHECK(RestartPolicy{.jitter = std::numeric_limits<double>::quiet_NaN()}.faults().size() == 1);
     CHECK(RestartPolicy{.mode = Mode::act}.faults() ==
-          std::vector<std::string>{"mode act needs a command to restart with"});
+          std::vector<std::string>{"mode act needs something to restart with: a command, or docker"});
     CHECK(RestartPolicy{.mode = Mode::act, .command = CommandAction{.argv = {"true"}}}.faults().empty());
 }
 

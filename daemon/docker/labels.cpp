@@ -1,0 +1,79 @@
+#include "daemon/docker/labels.hpp"
+
+#include "daemon/document.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace keepwell::docker {
+
+namespace {
+
+constexpr std::string_view prefix = "keepwell.";
+
+// Under `path` (keys with dots between them); what stands in the way is replaced.
+Node& place_for(Node& root, std::string_view path)
+{
+    auto* place = &root;
+    while (!path.empty()) {
+        const auto key = path.substr(0, path.find('.'));
+        path.remove_prefix(std::min(key.size() + 1, path.size()));
+        auto child = std::ranges::find(place->children, key, &Node::key);
+        if (child == place->children.end())
+            child = place->children.insert(child, Node{.key = std::string{key}});
+        place->kind = Node::Kind::mapping;
+        place = &*child;
+    }
+    return *place;
+}
+
+void set(Node& root, std::string_view path, Node value)
+{
+    auto& place = place_for(root, path);
+    value.key = std::move(place.key);
+    place = std::move(value);
+}
+
+void set_text(Node& root, std::string_view path, std::string text)
+{
+    set(root, path, {.kind = Node::Kind::scalar, .text = std::move(text)});
+}
+
+bool is_number(std::string_view text)
+{
+    return !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == text.npos;
+}
+
+// willfarrell/docker-autoheal and qdm12/deunhealth.
+void understand_others(const Container& container, Node& settings)
+{
+    if (container.label("autoheal") == "true" || container.label("deunhealth.restart.on.unhealthy") == "true")
+        set_text(settings, "restart.mode", "act");
+    if (const auto seconds = container.label("autoheal.stop.timeout"); is_number(seconds))
+        set_text(settings, "restart.docker.stop_timeout", seconds + "s");
+}
+
+}  // namespace
+
+Node settings_of_labels(const Container& container, std::vector<std::string>& notes)
+{
+    Node settings{.kind = Node::Kind::mapping};
+    understand_others(container, settings);
+    const auto nothing = [](std::string_view) { return std::optional<std::string>{}; };
+    for (const auto& [label, value] : container.labels) {
+        if (!label.starts_with(prefix) || label == "keepwell.enable")
+            continue;
+        const auto path = std::string_view{label}.substr(prefix.size());
+        auto document = parse_document(value, label, nothing);
+        if (document.whole && !has_errors(document.problems) && !path.empty())
+            set(settings, path, std::move(document.root));
+        else
+            notes.push_back(fmt::format(
+                "the label {} of {} is passed over: {}", label, container.name,
+                document.problems.empty() ? "it cannot be read" : document.problems.front().text));
+    }
+    return settings;
+}
+
+}  // namespace keepwell::docker

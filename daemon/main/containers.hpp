@@ -1,0 +1,48 @@
+#pragma once
+
+#include "daemon/docker/discovery.hpp"
+#include "daemon/docker/project.hpp"
+#include "daemon/docker/settings.hpp"
+#include "daemon/monitor.hpp"
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+namespace keepwell {
+
+// What runs in containers, for the daemon: follows the Engine, makes services of what it sees, and tells the
+// monitor of starts and pauses. Lives on the loop's thread.
+class Containers {
+public:
+    // `changed` is called when found() is another one.
+    Containers(asio::io_context& loop, DockerSettings settings, std::function<void()> changed);
+
+    const DockerSettings& settings() const { return settings_; }
+    // Null until the Engine has answered for the first time; stays as it was while the Engine is away.
+    const docker::Found* found() const { return found_ ? &*found_ : nullptr; }
+    const docker::DiscoveryFigures& figures() const { return discovery_.figures(); }
+    // Another keepwell of the same project acts: this one watches.
+    bool stands_by() const { return stands_by_; }
+
+    // Tells the monitor what has been started since the last call, and what is not to be watched now.
+    void tell(Monitor& monitor, Clock::time_point now);
+
+private:
+    void see(const std::vector<docker::Container>& containers);
+    docker::Scope scope() const;
+    void note(std::vector<std::string> notes);
+
+    DockerSettings settings_;
+    std::function<void()> changed_;
+    std::optional<std::string> own_id_;
+    docker::Addresses addresses_{};
+    std::optional<docker::Found> found_{};
+    std::set<std::string> noted_{};
+    std::map<std::string, std::string> lives_{};  // by container
+    bool stands_by_ = false;
+    docker::Discovery discovery_;
+};
+
+}  // namespace keepwell
