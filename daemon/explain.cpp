@@ -1,5 +1,6 @@
 #include "daemon/explain.hpp"
 
+#include "daemon/kinds.hpp"
 #include "daemon/schedule.hpp"
 
 #include <fmt/format.h>
@@ -29,6 +30,8 @@ std::string explain_probe(const Probe& probe)
 {
     const auto& timing = probe.timing;
     std::string lines = fmt::format("  {} ({}, {})", probe.name, kind_of(*probe.spec), name_of(probe.role));
+    if (probe.role != Role::gate)
+        lines += " asks " + text_of(*probe.spec);
     if (probe.role == Role::gate)
         return lines +
                fmt::format(
@@ -129,8 +132,9 @@ std::string explain(const Stack& stack, ServiceId id)
 {
     const auto& row = stack.services()[id];
     std::string page =
-        fmt::format("{}: {} instance{}, mode {}\n\nProbes:\n", row.spec->name, row.instance_count,
-                    row.instance_count == 1 ? "" : "s", name_of(stack.mode_of(id)));
+        fmt::format("{}: {} instance{}, mode {}\n\nProbes{}:\n", row.spec->name, row.instance_count,
+                    row.instance_count == 1 ? "" : "s", name_of(stack.mode_of(id)),
+                    row.spec->origin.empty() ? "" : ", from " + row.spec->origin);
     if (row.instance_count == 0 || row.spec->instances.front().probes.empty())
         page += "  none: its state stays unknown, and it is never restarted but in a cascade\n";
     else

@@ -4,6 +4,7 @@
 #include "daemon/config.hpp"
 #include "daemon/explain.hpp"
 #include "daemon/main/commands.hpp"
+#include "daemon/main/containers.hpp"
 #include "daemon/reference.hpp"
 #include "daemon/schema.hpp"
 
@@ -13,7 +14,10 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <system_error>
+
+#include <unistd.h>
 
 namespace keepwell {
 
@@ -45,11 +49,40 @@ LoadedConfig load(const std::string& file)
     return file == "-" ? parse_config(standard_input(), "standard input", ".") : load_config(file);
 }
 
+// The configuration with what runs in containers now; says what was found. Not 0: the exit code.
+int check_containers(const std::string& file, LoadedConfig& loaded)
+{
+    const auto now = look_at_containers(loaded.config.docker.value_or(DockerSettings{}));
+    if (!now) {
+        fmt::print(stderr, "keepwell: {}\n", now.error());
+        return exit_system;
+    }
+    loaded = load_config(file, environment, &now->found);
+    for (const auto& each : now->found.notes)
+        fmt::print("note: {}\n", each);
+    for (const auto& each : now->advice)
+        fmt::print("advice: {}\n", each);
+    for (const auto& service : loaded.config.stack.services)
+        fmt::print("{}: {}\n", service.name,
+                   service.origin.empty() ? "the configuration file" : service.origin);
+    return 0;
+}
+
 }  // namespace
 
-int check_command(const std::string& file)
+std::string usual_config_file()
 {
-    const auto loaded = load(file);
+    constexpr const char* here = "keepwell.yaml";
+    constexpr const char* installed = "/etc/keepwell/keepwell.yaml";
+    return ::access(here, F_OK) != 0 && ::access(installed, R_OK) == 0 ? installed : here;
+}
+
+int check_command(const std::string& file, bool docker)
+{
+    auto loaded = load(file);
+    if (docker && loaded.ok())
+        if (const auto code = check_containers(file, loaded))
+            return code;
     std::fputs(render(loaded.problems).c_str(), stderr);
     const auto errors = std::ranges::count(loaded.problems, Severity::error, &Problem::severity);
     const auto warnings = static_cast<std::ptrdiff_t>(loaded.problems.size()) - errors;
@@ -84,7 +117,13 @@ int import_command(const std::string& compose_file)
 
 int explain_command(const CommandOptions& options)
 {
-    const auto loaded = load(options.file);
+    auto loaded = load(options.file);
+    if (loaded.ok() && loaded.config.docker) {
+        const auto now = look_at_containers(*loaded.config.docker);
+        if (!now)
+            throw std::runtime_error{now.error()};
+        loaded = load_config(options.file, environment, &now->found);
+    }
     if (!loaded.ok()) {
         std::fputs(render(loaded.problems).c_str(), stderr);
         return exit_usage;

@@ -8,8 +8,11 @@ namespace keepwell {
 inline constexpr int exit_usage = 100;   // wrong usage or configuration
 inline constexpr int exit_system = 111;  // the system failed us
 
+// keepwell.yaml here, else in /etc/keepwell when it is there.
+std::string usual_config_file();
+
 struct RunOptions {
-    std::string config_file = "keepwell.yaml";
+    std::string config_file = usual_config_file();
     bool check_only = false;
     std::string reload_interval = "10s";
     std::vector<std::string> listen{};
@@ -20,7 +23,7 @@ struct RunOptions {
 };
 
 struct CommandOptions {
-    std::string file = "keepwell.yaml";
+    std::string file = usual_config_file();
     std::string compose_file = "-";
     std::string kind{};
     std::vector<std::string> targets{};
@@ -29,13 +32,14 @@ struct CommandOptions {
     std::string url{};
     std::string service{};
     std::string note{};
+    bool docker = false;
     bool json = false;
     bool watch = false;
 };
 
 // Each returns the exit code. Errors of the system are thrown as std::exception.
 int run_command(const RunOptions&);
-int check_command(const std::string& file);
+int check_command(const std::string& file, bool docker);
 int import_command(const std::string& compose_file);
 int probe_command(const CommandOptions&);
 int status_command(const CommandOptions&);

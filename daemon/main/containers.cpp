@@ -1,17 +1,25 @@
 #include "daemon/main/containers.hpp"
 
+#include "daemon/docker/advice.hpp"
 #include "daemon/docker/identity.hpp"
 #include "daemon/docker/labels.hpp"
 #include "daemon/log.hpp"
+#include "probes/deadline.hpp"
 #include "probes/own_container.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
 #include <algorithm>
+#include <charconv>
 
 namespace keepwell {
 
 namespace {
 
 using docker::Container;
+
+constexpr auto longest_look = std::chrono::seconds{30};  // at many containers of a busy Engine
 
 const Container* own_container(const std::vector<Container>& containers, const std::string& id)
 {
@@ -30,7 +38,85 @@ bool another_goes_before(const std::vector<Container>& containers, const Contain
     });
 }
 
+docker::Scope scope_of(const DockerSettings& settings)
+{
+    if (std::ranges::find(settings.projects, "all") != settings.projects.end())
+        return {.all = true};
+    return {.projects = settings.projects};
+}
+
+docker::Found found_in(const std::vector<Container>& containers, const DockerSettings& settings,
+                       const Container* own, docker::Addresses& addresses)
+{
+    const auto scope = scope_of(settings);
+    const auto self = own ? docker::self_of(*own) : docker::Self{};
+    auto found = docker::find_services(containers, scope, self, addresses);
+    if (!scope.all && scope.projects.empty() && self.project.empty())
+        found.notes.emplace_back(
+            "keepwell runs in no container of a project: say which ones it should watch (docker.projects)");
+    return found;
+}
+
+// 1.41 is 141; 0 when the Engine does not say.
+asio::awaitable<int> api_version(Engine engine)
+{
+    const auto reply = co_await engine.call({.path = "/version"});
+    constexpr std::string_view key = "\"ApiVersion\":\"1.";
+    const auto at = reply.body.find(key);
+    int minor = 0;
+    if (at != std::string::npos)
+        std::from_chars(reply.body.data() + at + key.size(), reply.body.data() + reply.body.size(), minor);
+    co_return minor ? 100 + minor : 0;
+}
+
+struct Look {
+    std::vector<Container> containers{};
+    int api = 0;
+};
+
+asio::awaitable<Look> look(Engine engine)
+{
+    Look look;
+    look.containers = co_await docker::list_containers(engine);
+    look.api = co_await api_version(engine);
+    co_return look;
+}
+
 }  // namespace
+
+std::expected<ContainersNow, std::string> look_at_containers(const DockerSettings& settings)
+{
+    asio::io_context loop{1};
+    std::expected<Look, std::string> seen = std::unexpected{std::string{"the Docker Engine takes too long"}};
+    const auto deadline = Clock::now() + longest_look;
+    asio::co_spawn(loop, within(deadline, look(Engine{settings})),
+                   [&](std::exception_ptr error, std::optional<Look> found) {
+                       try {
+                           if (error)
+                               std::rethrow_exception(error);
+                           if (found)
+                               seen = *std::move(found);
+                       } catch (const std::exception& problem) {
+                           seen = std::unexpected{std::string{problem.what()}};
+                       }
+                       loop.stop();
+                   });
+    loop.run();
+    if (!seen)
+        return std::unexpected{seen.error()};
+    const auto own_id = own_container_id();
+    docker::Addresses addresses;
+    ContainersNow now{.found =
+                          found_in(seen->containers, settings,
+                                   own_id ? own_container(seen->containers, *own_id) : nullptr, addresses)};
+    for (const auto& service : now.found.services)
+        for (const auto& instance : service.instances)
+            for (const auto& container : seen->containers)
+                if (container.name == instance.container)
+                    for (const auto& words : docker::advice_on(container, seen->api))
+                        now.advice.push_back(container.name + ": " + words);
+    return now;
+}
 
 Containers::Containers(asio::io_context& loop, DockerSettings settings, std::function<void()> changed)
     : settings_{std::move(settings)},
@@ -47,21 +133,10 @@ Containers::Containers(asio::io_context& loop, DockerSettings settings, std::fun
 {
 }
 
-docker::Scope Containers::scope() const
-{
-    if (std::ranges::find(settings_.projects, "all") != settings_.projects.end())
-        return {.all = true};
-    return {.projects = settings_.projects};
-}
-
 void Containers::see(const std::vector<Container>& containers)
 {
     const auto* own = own_id_ ? own_container(containers, *own_id_) : nullptr;
-    const auto self = own ? docker::self_of(*own) : docker::Self{};
-    auto found = docker::find_services(containers, scope(), self, addresses_);
-    if (!scope().all && scope().projects.empty() && self.project.empty())
-        found.notes.emplace_back(
-            "keepwell runs in no container of a project: say which ones it should watch (docker.projects)");
+    auto found = found_in(containers, settings_, own, addresses_);
     const bool stands_by = own && another_goes_before(containers, *own);
     if (stands_by)
         found.notes.emplace_back("another keepwell of this project acts: this one watches and signals");

@@ -5,12 +5,21 @@
 #include "daemon/docker/settings.hpp"
 #include "daemon/monitor.hpp"
 
+#include <expected>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
 
 namespace keepwell {
+
+// What runs in containers now, and what is worth saying of it: one look at the Engine, which the caller waits
+// for. The error says in words why there is none.
+struct ContainersNow {
+    docker::Found found{};
+    std::vector<std::string> advice{};  // `api-1: its health check ...`
+};
+std::expected<ContainersNow, std::string> look_at_containers(const DockerSettings& settings);
 
 // What runs in containers, for the daemon: follows the Engine, makes services of what it sees, and tells the
 // monitor of starts and pauses. Lives on the loop's thread.
@@ -31,7 +40,6 @@ public:
 
 private:
     void see(const std::vector<docker::Container>& containers);
-    docker::Scope scope() const;
     void note(std::vector<std::string> notes);
 
     DockerSettings settings_;

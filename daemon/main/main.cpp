@@ -70,7 +70,10 @@ void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
     auto* check =
         app.add_subcommand("check", "check a configuration file: every problem with line and column");
     check->add_option("FILE", options.file, "the file, `-` for standard input")->default_str("keepwell.yaml");
-    check->callback([&] { exit_code = check_command(options.file); });
+    check->add_flag(
+        "--docker", options.docker,
+        "also look at the containers: what is watched how, and known traps of their health checks");
+    check->callback([&] { exit_code = check_command(options.file, options.docker); });
 
     auto* probe = app.add_subcommand("probe", "make one attempt and say what came of it");
     probe->add_option("KIND", options.kind, "http, redis, postgres, mysql, tcp, dns, exec, docker ...")
@@ -148,7 +151,8 @@ int main(int argc, char** argv)
         app.parse(argc, argv);
         if (exit_code >= 0)
             return exit_code;
-        return run_options.check_only ? check_command(run_options.config_file) : run_command(run_options);
+        return run_options.check_only ? check_command(run_options.config_file, false)
+                                      : run_command(run_options);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_usage;
     } catch (const std::exception& error) {
