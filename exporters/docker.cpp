@@ -215,7 +215,9 @@ asio::awaitable<ActionOutcome> try_to_kill_and_start(Engine engine, Container co
     const bool ended_already = reply && reply->status == 409;
     if (reply && reply->status != 204 && !ended_already)
         refuse(*reply, container);
-    const bool dead = reply && co_await has_died(engine, container);
+    bool dead = false;
+    if (reply)
+        dead = co_await has_died(engine, container);
     if (!dead)
         throw Ended{ActionResult::timed_out, before + ", nor is it dead after SIGKILL"};
     co_return co_await start(engine, container, Clock::now() + margin, before + "; killed");
