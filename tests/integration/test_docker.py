@@ -407,8 +407,9 @@ def dockerd():
     its own, because an Engine that is to have no bridge takes docker0 away, whoever's it is."""
     directory = servers.new_directory("dockerd")
     host = f"unix://{directory}/socket"
-    argv = [servers.need("unshare", "util-linux"), "--net", "--mount", "--", servers.need("dockerd", "docker.io"), "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
-            "-p", f"{directory}/pid", "-H", host, "--bridge=none", "--iptables=false", "--ip6tables=false"]
+    argv = [servers.need("unshare", "util-linux"), "--net", "--mount", "--", servers.need("dockerd", "docker.io"),
+            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "-p", f"{directory}/pid", "-H", host,
+            "--bridge=none", "--iptables=false", "--ip6tables=false"]
     running = []
 
     def answers():
