@@ -11,6 +11,7 @@ import time
 import urllib.parse
 import uuid
 
+import certificates
 import engine as engines
 import engine_proxy
 import pytest
@@ -316,8 +317,9 @@ def test_only_what_is_of_the_project_and_service_is_touched(build, docker, run):
 
 
 @contextlib.contextmanager
-def socket_proxy(engine, *allowed):
-    """haproxy before the engine's socket, as the usual socket proxies have it: what is not allowed is denied."""
+def socket_proxy(engine, *allowed, tls=""):
+    """haproxy before the engine's socket, as the usual socket proxies have it: what is not allowed is denied. tls is what
+    follows `bind`."""
     port = servers.free_port()
     directory = servers.new_directory("proxy")
     rules = "\n".join(f"    http-request allow if {{ method {method} }} {{ path,url_dec -m reg -i {path} }}"
@@ -329,7 +331,7 @@ def socket_proxy(engine, *allowed):
     timeout client 10m
     timeout server 10m
 frontend docker
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} {tls}
 {rules}
     http-request deny
     default_backend engine
@@ -363,6 +365,27 @@ def test_through_a_socket_proxy_each_right_is_enough_for_what_it_is_for(build, d
     with socket_proxy(docker, *LOOK, *EXEC) as host:
         result = probe(build, "exec", ["echo", "through"], container=name, engine__host=host)
         assert (result["outcome"], result["output"]) == ("ok", "through\n")
+
+
+def test_tls_is_spoken_as_dockers_own_client_is_told_to(build, docker, run, tmp_path):
+    name = run()
+    authority = certificates.Authority(tmp_path)
+    server, client = authority.issue("127.0.0.1"), authority.issue("client")
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(b"".join(pathlib.Path(path).read_bytes() for path in (server.certificate, server.key)))
+    for path, usual in ((authority.certificate, "ca"), (client.certificate, "cert"), (client.key, "key")):
+        shutil.copy(path, tmp_path / f"{usual}.pem")
+    with socket_proxy(docker, *LOOK, *EXEC, tls=f"ssl crt {pem} ca-file {authority.certificate} verify required") as host:
+        environment = {**env_of(docker, host), "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
+        result = probe(build, "docker", name, env=environment)
+        assert result["outcome"] == "ok", result
+        result = probe(build, "exec", ["echo", "under TLS"], env=environment, container=name)
+        assert (result["outcome"], result["output"]) == ("ok", "under TLS\n")
+        result = probe(build, "docker", name, engine__host=host.replace("tcp", "https"), engine__tls__ca_file=authority.certificate)
+        assert (result["outcome"], result["reason"]) == ("not_attempted", "engine_unavailable"), result  # who are we?
+        del environment["DOCKER_TLS_VERIFY"], environment["DOCKER_CERT_PATH"]
+        result = probe(build, "docker", name, env=environment)
+        assert (result["outcome"], result["reason"]) == ("not_attempted", "engine_unavailable")
 
 
 # ---- events ----
