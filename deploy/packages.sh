@@ -19,7 +19,7 @@ debian_release() (
     fi
 )
 
-# packages_of RELEASE GROUP...: the names, one per line.
+# packages_of RELEASE GROUP...: as they stand there, one per line.
 packages_of() {
     local release=$1
     shift
@@ -30,7 +30,9 @@ packages_of() {
 }
 
 missing_packages() {
-    packages_of "$@" | while read -r name; do
+    local name program
+    packages_of "$@" | while IFS=: read -r name program; do
+        [ -n "$program" ] && command -v "$program" >/dev/null && continue
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || echo "$name"
     done
 }
@@ -43,7 +45,7 @@ install_packages() {
         {
             echo "This is not Debian 12 or 13. Install what corresponds to these packages of Debian 13, then"
             echo "start again with KEEPWELL_PACKAGES=skip:"
-            packages_of 13 "$@" | fmt -w 100
+            packages_of 13 "$@" | sed 's/:.*//' | fmt -w 100
         } >&2
         return 1
     fi
