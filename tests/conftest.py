@@ -56,3 +56,10 @@ def pytest_terminal_summary(terminalreporter):
         (faults.RESULTS / "healing.txt").write_text(text + "\n", encoding="utf-8")
         terminalreporter.section("healing")
         terminalreporter.write_line(text)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """When all workers of a parallel run have ended."""
+    if not hasattr(config, "workerinput") and (ROOT / "build" / "engine" / "swarm").exists():
+        engines.find().leave_swarm()

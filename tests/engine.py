@@ -181,7 +181,7 @@ class Engine:
         name = f"keepwell-test-hand-{os.getpid()}"
         atexit.register(self.run, "rm", "-f", name)
         self.docker("run", "-d", "--rm", "--name", name, "--pid", "host", "--cap-add", "KILL", "--network", "none",
-                    "--label", "keepwell.test=hand", self.base(), "sleep", "infinity")
+                    "--label", "io.keepwell.test=hand", self.base(), "sleep", "infinity")
         return name
 
     def send(self, number, pid, descendants=False):
@@ -190,15 +190,57 @@ class Engine:
                   ' [ "$3" = 1 ] && set -- $1 $(tree $2) || set -- $1 $2; name=$1; shift; kill -$name "$@"')
         self.docker("exec", self._hand, "sh", "-c", script, "sh", int(number), pid, int(descendants))
 
-    def events(self, since, until, *filters):
-        """What happened between two times of time.time(): (time, type, action, attributes), oldest first."""
-        words = [word for each in filters for word in ("--filter", each)]
-        lines = self.docker("events", "--since", f"{since:.9f}", "--until", f"{until:.9f}", "--format", "{{json .}}", *words)
-        happened = [json.loads(line) for line in lines.splitlines()]
-        return [(each["timeNano"] / 1e9, each["Type"], each["Action"], each["Actor"]["Attributes"]) for each in happened]
+    def join_swarm(self):
+        """Makes the engine a swarm of one node. It stays one while anything runs: leaving a swarm takes the names away that
+        containers call each other by, in every network, until they are started again."""
+        with locked(self.cache / "swarm.lock"):
+            if self.docker("info", "-f", "{{.Swarm.LocalNodeState}}") == "active":
+                return
+            if os.environ.get("KEEPWELL_SWARM") != "1" and (others := self._others()):
+                pytest.skip(f"{', '.join(others)} would suffer from a swarm that comes and goes; KEEPWELL_SWARM=1 takes that chance")
+            self.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+            (self.cache / "swarm").touch()
+
+    def leave_swarm(self):
+        """If the tests have made it one, and nothing runs any more."""
+        if (self.cache / "swarm").exists() and not self.docker("ps", "-q"):
+            self.run("swarm", "leave", "--force")
+            (self.cache / "swarm").unlink()
+
+    def _others(self):
+        """The names of running containers that are none of the tests'."""
+        return [name for name in self.docker("ps", "--format", "{{.Names}}").split() if not name.startswith("keepwell-")]
 
     def project(self, name, files, **more):
         return Project(self, name, files, **more)
+
+
+class Events:
+    """What happens to containers from now on: (time, action, labels), with time as in time.time(). A stream, because the
+    Engine itself remembers only its last 256 events, and each run of each health check makes three."""
+
+    def __init__(self, engine, label):
+        self.seen = []
+        self._process = subprocess.Popen(
+            ["docker", "events", "--filter", "type=container", "--filter", f"label={label}", "--filter", "event=start",
+             "--filter", "event=die", "--filter", "event=health_status", "--format", "{{json .}}"],
+            env=engine.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            event = json.loads(line)
+            self.seen.append((event["timeNano"] / 1e9, event["Action"], event["Actor"]["Attributes"]))
+
+    def since(self, start):
+        return [each for each in list(self.seen) if each[0] >= start]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        self._process.wait(10)
 
 
 class Project:

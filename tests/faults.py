@@ -1,7 +1,7 @@
 """What happens when a service of a stack is broken: measured from Docker's own events, for keepwell and for what people use
 today, on two copies of the stack at the same time.
 
-    outcome = faults.strike(stack, "redis", "hang", healer)    detected, restarted, healed: seconds since the blow, or None
+    outcome = faults.strike("redis", "hang", healer, "story")  detected, restarted, healed: seconds since the blow, or None
     faults.keep(name, rows); faults.table()                    build/results/healing-*.json, and all of them as a table
 """
 
@@ -12,12 +12,19 @@ import pathlib
 import threading
 import time
 
+import engine
 import servers
 import stacks
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / "build" / "results"
 POLL = 5  # seconds: autoheal's default interval
-PATIENCE = stacks.BOUND + POLL + 25  # after which nobody comes any more
+PATIENCE = stacks.BOUND + POLL + 30  # after which nobody comes any more
+SLOWER = {"celery": 15, "scheduler": 15}  # what tells of a worker is the age of its file: that much later than others
+
+
+def bound(service):
+    """The seconds within which a health check has noticed."""
+    return stacks.BOUND + SLOWER.get(service, 0)
 
 
 @dataclasses.dataclass
@@ -33,25 +40,41 @@ class Outcome:
     note: str = ""
 
 
-class Autoheal:
+class Healer:
+    """Whoever heals a stack, and what happens there meanwhile."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.events = None
+
+    def __enter__(self):
+        self.events = engine.Events(self.stack.engine, f"com.docker.compose.project={self.stack.name}")
+        return self
+
+    def __exit__(self, *_):
+        self.events.__exit__()
+
+
+class Autoheal(Healer):
     """What autoheal does, in a few lines: every five seconds a restart of whatever runs and is called unhealthy. It passes
     t=10 unless a label says otherwise; here it gets the stack's own grace period, so that only the deciding differs."""
 
     name = "autoheal"
 
     def __init__(self, stack):
-        self.stack = stack
+        super().__init__(stack)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seen = {}  # container name → when it was found unhealthy
 
     def __enter__(self):
         self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_):
         self._end.set()
         self._thread.join(60)
+        super().__exit__()
 
     def _watch(self):
         while not self._end.wait(POLL):
@@ -61,42 +84,49 @@ class Autoheal:
                 self.seen[name] = time.time()
                 self.stack.engine.run("restart", "-t", "2", name)
 
+    def wait_well(self):
+        """It knows no more than Docker."""
+
     def detected(self, container, since):
         at = self.seen.get(container["Name"].lstrip("/"), 0)
         return at if at > since else None
 
     def gives_up(self, container, since):
         """Why nothing will come of waiting any longer, when that is certain."""
-        state = container["State"]
+        state, service = container["State"], container["Config"]["Labels"]["com.docker.compose.service"]
         if self.detected(container, since):
             return ""
         if state["Status"] == "exited" and container["HostConfig"]["RestartPolicy"]["Name"] in ("no", ""):
             return "it looks at nothing that has ended"
-        if state["Status"] == "running" and time.time() - since > stacks.BOUND + 2 and state["Health"]["Status"] == "healthy":
+        if state["Status"] == "running" and time.time() - since > bound(service) + 2 and state["Health"]["Status"] == "healthy":
             return "Docker calls it healthy"
         return ""
 
 
-class Keepwell:
+class Keepwell(Healer):
     """The keepwell of the stack, by its API."""
 
     name = "keepwell"
 
     def __init__(self, stack):
-        self.stack = stack
+        super().__init__(stack)
         self.url = f"http://127.0.0.1:{stack.env['KEEPWELL_PORT']}"
 
     def __enter__(self):
-        servers.wait_until(lambda: self.states() and set(self.states().values()) <= {"healthy"}, 60, "all is well for keepwell", 0.3)
-        return self
-
-    def __exit__(self, *_):
-        pass
+        self.wait_well()
+        return super().__enter__()
 
     def get(self, path):
-        status, text = servers.get(self.url + path)
+        status, text, _ = servers.get(self.url + path)
         assert status == 200, text
         return json.loads(text)
+
+    def wait_well(self):
+        def well():
+            states = self.states()
+            assert set(states.values()) == {"healthy"}, states
+            return True
+        servers.wait_until(well, 60, "all is well for keepwell", 0.2)
 
     def states(self):
         return {service["name"]: service["state"] for service in self.get("/api/v1/status")["services"]}
@@ -130,9 +160,9 @@ def port_of(stack, service):
     return environment.get("PORT") or environment.get("FLASK_PORT", "") + environment.get("FASTAPI_PORT", "")
 
 
-def strike(stack, service, fault, healer, name):
+def strike(service, fault, healer, name):
     """Breaks the first copy of a service and waits until it is well again, or until it is sure that it will not be."""
-    outcome = Outcome(name, service, fault, healer.name)
+    stack, outcome = healer.stack, Outcome(name, service, fault, healer.name)
     before = stack.container(service)
     start = inflict(stack, service, fault)
     while time.time() - start < PATIENCE:
@@ -145,21 +175,18 @@ def strike(stack, service, fault, healer, name):
         time.sleep(0.25)
     detected = healer.detected(before, start)
     outcome.detected = detected and round(detected - start, 1)
-    _read_events(stack, service, start, outcome)
+    _read_events(healer.events, service, start, outcome)
     if outcome.healed is None:
         with contextlib.suppress(AssertionError):
             stack.engine.docker("restart", "-t", "0", before["Id"])
     stack.wait_healthy(seconds=90)
-    outcome.others = tuple(sorted(set(outcome.others) | _others(stack, service, start)))
+    healer.wait_well()
+    outcome.others = tuple(sorted(_others(healer.events, service, start)))
     return outcome
 
 
-def _events(stack, start):
-    return stack.engine.events(start, time.time() + 0.01, "type=container", f"label=com.docker.compose.project={stack.name}")
-
-
-def _read_events(stack, service, start, outcome):
-    for at, _, action, about in _events(stack, start):
+def _read_events(events, service, start, outcome):
+    for at, action, about in events.since(start):
         if about["com.docker.compose.service"] != service:
             continue
         if action == "start":
@@ -168,8 +195,8 @@ def _read_events(stack, service, start, outcome):
             outcome.healed = round(at - start, 1)
 
 
-def _others(stack, service, start):
-    return {about["com.docker.compose.service"] for _, _, action, about in _events(stack, start)
+def _others(events, service, start):
+    return {about["com.docker.compose.service"] for _, action, about in events.since(start)
             if action == "start" and about["com.docker.compose.service"] != service}
 
 
@@ -198,7 +225,7 @@ def table(since=0.0):
     if not rows:
         return ""
     lines = ["Seconds from the blow until it was noticed, until the service ran anew, until it was healthy; the health checks'",
-             f"own bound is {stacks.BOUND} s; + names services that were restarted with it.", "",
+             f"own bound is {stacks.BOUND} s, of workers {stacks.BOUND + 15} s; + names services that were restarted with it.", "",
              f"{'stack':18}{'service':11}{'blow':10}{'keepwell':28}autoheal (poll {POLL} s, restart what is unhealthy)"]
     for (stack, service, fault), by in rows.items():
         lines.append(f"{stack:18}{service:11}{fault:10}{_cell(by.get('keepwell')):28}{_cell(by.get('autoheal'))}")

@@ -73,10 +73,13 @@ def quick(config):
     """An override that makes the health checks of these services ask often, and the end of a hung one short."""
     services = {}
     for name, service in config["services"].items():
-        services[name] = {"stop_grace_period": "2s"}
+        # One blow after the other: none waits for what the one before has cost.
+        services[name] = {"stop_grace_period": "2s", "labels": {"keepwell.restart.stable_after": "1s"}}
         if "healthcheck" in service:
             start = service["healthcheck"].get("start_period")
             services[name]["healthcheck"] = {**TIMES, **({"start_period": "30s"} if start else {})}
+        if "keepwell.probes" in service.get("labels", {}):
+            services[name]["labels"] |= {f"keepwell.{key}": str(value) for key, value in TIMES.items()}
     return services
 
 
@@ -87,7 +90,8 @@ def running(engine, name, *, copy="", without=(), faults=True, up=True):
     directory = tempfile.mkdtemp(prefix="keepwell-stack-")
     try:
         env = {**environment(name, project, directory), "APP_IMAGE": engine.app(),
-               "KEEPWELL_IMAGE": "none" if "keepwell" in without else engine.keepwell()}
+               "KEEPWELL_IMAGE": "none" if "keepwell" in without else engine.keepwell(),
+               "DOCKER_SOCKET": engine.socket, "DOCKER_GROUP": engine.socket_group}
         more = {"env": env, "env_file": stack.env_file and ROOT / stack.env_file, "profiles": stack.profiles}
         files = [ROOT / file for file in stack.files]
         config = engine.project(project, files, **more).config()
@@ -106,7 +110,7 @@ def running(engine, name, *, copy="", without=(), faults=True, up=True):
 
 
 class Swarm:
-    """The Swarm stack of the examples, deployed on a swarm of one node; made into one for as long as it takes."""
+    """The Swarm stack of the examples, deployed on a swarm of one node."""
 
     name = "keepwell-swarm"
 
@@ -115,12 +119,9 @@ class Swarm:
         self.directory = tempfile.mkdtemp(prefix="keepwell-stack-")
         self.env = {**engine.env, **environment("swarm", self.name, self.directory), "APP_IMAGE": engine.app(),
                     "KEEPWELL_IMAGE": "none" if "keepwell" in without else engine.keepwell()}
-        self._left = False
 
     def __enter__(self):
-        if self.engine.docker("info", "-f", "{{.Swarm.LocalNodeState}}") != "active":
-            self.engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
-            self._left = True
+        self.engine.join_swarm()
         stack = yaml.safe_load((ROOT / "examples" / "stack.yaml").read_text(encoding="utf-8"))
         for name, service in stack["services"].items():
             service["stop_grace_period"] = "2s"
@@ -148,8 +149,6 @@ class Swarm:
         servers.wait_until(lambda: not self.containers() and not self.engine.docker(
             "network", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={self.name}"), 60, "the stack is gone", 0.3)
         servers.wait_until(self._remove_volumes, 20, "its volumes are gone", 0.3)
-        if self._left:
-            self.engine.docker("swarm", "leave", "--force")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _remove_volumes(self):
