@@ -480,10 +480,8 @@ def test_a_stream_ends_with_its_engine_and_begins_again_with_the_next(build):
 
 @pytest.fixture(name="swarm")
 def fixture_swarm(docker):
-    """A service with three replicas; the engine is made a swarm of one node for as long as it takes."""
-    made = docker.docker("info", "-f", "{{.Swarm.LocalNodeState}}") != "active"
-    if made:
-        docker.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    """A service with replicas, on a swarm of one node."""
+    docker.join_swarm()
     name = f"keepwell-it-{uuid.uuid4().hex[:8]}"
 
     def create(replicas, *options):
@@ -501,8 +499,6 @@ def fixture_swarm(docker):
     yield create, wait_tasks
     docker.run("service", "rm", name)
     servers.wait_until(lambda: not tasks(), 60, "the tasks are gone", 0.2)
-    if made:
-        docker.docker("swarm", "leave", "--force")
 
 
 @pytest.mark.xdist_group("swarm")
