@@ -51,7 +51,7 @@ std::string to_create(const ContainerProgram& program)
     if (!program.environment.empty()) {
         json::array variables;
         for (const auto& [name, value] : program.environment)
-            variables.emplace_back(name + "=" + value);
+            variables.emplace_back(std::string{name}.append("=").append(value));
         body["Env"] = std::move(variables);
     }
     if (!program.directory.empty())

@@ -50,12 +50,13 @@ std::string text_of(Version version)
 std::optional<Version> version_in(std::string_view text)
 {
     Version version;
-    const auto* const end = text.data() + text.size();
-    const auto [dot, bad_major] = std::from_chars(text.data(), end, version.major);
-    if (bad_major != std::errc{} || dot == end || *dot != '.')
-        return std::nullopt;
-    const auto [last, bad_minor] = std::from_chars(dot + 1, end, version.minor);
-    if (bad_minor != std::errc{} || last != end || version.major < 0 || version.minor < 0)
+    const auto dot = std::min(text.find('.'), text.size());
+    const auto is_number = [](std::string_view part, int& number) {
+        const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
+        return error == std::errc{} && end == part.data() + part.size() && number >= 0;
+    };
+    if (dot == text.size() || !is_number(text.substr(0, dot), version.major) ||
+        !is_number(text.substr(dot + 1), version.minor))
         return std::nullopt;
     return version;
 }

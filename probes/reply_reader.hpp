@@ -10,7 +10,7 @@ namespace keepwell {
 // Gathers an HTTP answer from its lines and bytes as they come, within the limits of its request.
 class ReplyReader {
 public:
-    static constexpr std::size_t most_header_bytes = 256 * 1024;
+    static constexpr std::size_t most_header_bytes = std::size_t{256} * 1024;
 
     ReplyReader() = default;
     ReplyReader(const HttpRequest& request, HttpReply& reply) : request_{&request}, reply_{&reply} {}

@@ -21,6 +21,13 @@ Came<EngineReply> call_now(asio::io_context& loop, const EngineOptions& options,
     return await_now(loop, Engine{options}.call(std::move(request), Clock::now() + limit));
 }
 
+std::string huge_reply()
+{
+    std::string reply = "HTTP/1.1 200 OK\r\nContent-Length: 34000000\r\n\r\n";
+    reply.resize(33'600'000, ' ');
+    return reply;
+}
+
 // A variable of the environment for as long as it lives.
 class Variable {
 public:
@@ -124,8 +131,7 @@ TEST_CASE("engine: what is no Engine of ours is told apart")
         {"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n", Outcome::rejected, Reason::protocol_error,
          "Content-Length"},
         {"SSH-2.0-OpenSSH_9.2\r\n", Outcome::rejected, Reason::protocol_error, "not HTTP/1"},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 34000000\r\n\r\n" + std::string(33'600'000, ' '),
-         Outcome::rejected, Reason::reply_too_large, "32 MiB"},
+        {huge_reply(), Outcome::rejected, Reason::reply_too_large, "32 MiB"},
     }));
     asio::io_context loop;
     ScriptedEngine engine{loop};
