@@ -249,12 +249,14 @@ def test_an_engine_that_hangs_or_goes_away_in_the_middle_leaves_no_riddle(build,
 def test_a_container_that_is_removed_while_it_is_restarted_is_gone_in_words(build, docker, run):
     deaf = run("--stop-timeout", "8", command=("sh", "-c", f"trap '' TERM; {LOOP}"))
     argv = [build / "tests" / "integration" / "engine_driver", "act", json.dumps({"container": deaf, "action": "restart"})]
-    with subprocess.Popen(argv, env=env_of(docker), stdout=subprocess.PIPE, text=True) as action:
-        time.sleep(1)  # it is in the time to stop, which nothing shows
+    with engine_proxy.before(docker) as proxy, \
+            subprocess.Popen(argv, env=env_of(docker, proxy.host), stdout=subprocess.PIPE, text=True) as action:
+        servers.wait_until(lambda: any(call.endswith("/restart") for call in proxy.asked), 20, "it is being stopped")
         docker.run("rm", "-f", deaf)
         outcome = json.loads(action.communicate(timeout=60)[0])
     assert outcome["result"] in ("not_started", "failed"), outcome
     assert "removal" in outcome["detail"] or "No such container" in outcome["detail"] or "any more" in outcome["detail"], outcome
+    servers.wait_until(lambda: docker.run("rm", "-f", deaf) and not docker.inspect(deaf), 30, "it is gone", 0.2)
     assert act(build, docker, deaf)["detail"] == f"there is no container {deaf}"
 
 
@@ -414,11 +416,17 @@ def wait_line(lines, *words, seconds=20):
                               f"a line with {words}; there is {lines()[-5:]}", 0.1)
 
 
+def wait_begun(lines, happen):
+    """Until the stream flows, which an Engine does not show: something happens until it is told of."""
+    servers.wait_until(lambda: happen() and lines(), 20, "the stream flows", 0.1)
+
+
 def test_events_come_through_a_socket_proxy(build, docker, run):
     only_containers = "/events?filters=" + urllib.parse.quote(json.dumps({"type": ["container"]}))
     only_containers = "/events?filters=" + urllib.parse.quote(json.dumps({"type": ["container"]}))
     with socket_proxy(docker, *LOOK) as host, events(build, host, only_containers) as (_, lines):
-        time.sleep(0.5)  # until the stream has begun, which an Engine does not show
+        name = run()
+        wait_begun(lines, lambda: docker.docker("kill", "--signal", "CONT", name))
         name = run()
         event = json.loads(wait_line(lines, '"start"', name))
         assert event["Actor"]["Attributes"]["name"] == name
@@ -464,9 +472,7 @@ def test_a_stream_ends_with_its_engine_and_begins_again_with_the_next(build):
         start()
         for how in ("terminate", "kill"):
             with events(build, host) as (stream, lines):
-                time.sleep(0.5)  # until the stream has begun
-                engines.run(["docker", "-H", host, "volume", "create", f"first-{how}"])
-                wait_line(lines, "volume", f"first-{how}")
+                wait_begun(lines, lambda: engines.run(["docker", "-H", host, "volume", "create"]))
                 stop(how)
                 stream.wait(20)
                 lines()
