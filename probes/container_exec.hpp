@@ -18,7 +18,9 @@ struct ContainerProgram {
 // How it ended, or how far it came.
 struct ContainerProgramEnd {
     std::optional<int> exit_code{};  // nothing: it had not ended by the deadline
-    std::string output{};            // the last 4 KiB, printable, without the environment's secrets
+    // The last 4 KiB, printable, without the environment's secrets. Standard output and error come through
+    // pipes of their own: which was written first is not known.
+    std::string output{};
 };
 
 // Runs it until `deadline`. The Engine's API has no way to end it: then it runs on, and until it ends by
