@@ -148,7 +148,8 @@ void Loader::name_containers(Service& service) const
     if (!found)
         return;
     service.project = found->project;
-    service.origin = services_.origins.at(service.name);
+    if (const auto origin = services_.origins.find(service.name); origin != services_.origins.end())
+        service.origin = origin->second;
     for (auto& instance : service.instances) {
         const auto same = std::ranges::find(found->instances, instance.name, &docker::FoundInstance::name);
         if (same != found->instances.end())

@@ -72,6 +72,25 @@ bool are_fine(const FoundService& service, const CheckEntry& check, std::vector<
     return false;
 }
 
+// What the containers themselves tell must make an entry: one container with an impossible name or port must
+// not keep the others from being watched.
+bool can_be_watched(const FoundService& service, const CheckEntry& check, std::vector<Problem>& problems)
+{
+    Node entry = service.settings;
+    entry.key = service.name;
+    entry.children.push_back(instances_of(service));
+    const auto found = check(entry);
+    const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
+    if (error == found.end())
+        return true;
+    problems.push_back({.severity = Severity::warning,
+                        .file = "container " + service.instances.front().container,
+                        .path = error->path,
+                        .text = error->text + "; it is not watched",
+                        .suggestion = error->suggestion});
+    return false;
+}
+
 Node entry_of(const FoundService& service, const Node* own, bool with_labels)
 {
     Node entry = service.settings;
@@ -119,6 +138,8 @@ ServicesWithFound with_found(const Node* services, const docker::Found& found, c
         return !runs && !alone;
     });
     for (const auto& service : found.services) {
+        if (!can_be_watched(service, check, problems))
+            continue;
         const bool labels = service.labels.children.empty() || are_fine(service, check, problems);
         const auto own = std::ranges::find(all.children, service.name, &Node::key);
         const auto* in_file = own == all.children.end() ? nullptr : &*own;

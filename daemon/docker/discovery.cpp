@@ -24,8 +24,8 @@ constexpr auto last_retry = std::chrono::seconds{15};
 constexpr auto replayed = std::chrono::seconds{2};
 constexpr std::size_t most_changed = 10'000;  // more than that is a reason to look at everything
 
-// Health checks make events all the time; these are the others. From a little before now, so that nothing
-// falls between a look and the begin of the stream.
+// Not each run of a health check, which are many; its verdict when that changes. From a little before now, so
+// that nothing falls between a look and the begin of the stream.
 std::string events_path()
 {
     const auto since = std::chrono::system_clock::now() - replayed;
@@ -35,7 +35,7 @@ std::string events_path()
            "&filters=" +
            url_encoded(
                R"({"type":["container"],"event":["create","start","restart","die","stop","oom","pause","unpause",)"
-               R"("rename","update","destroy"]})");
+               R"("rename","update","destroy","health_status"]})");
 }
 
 struct Event {

@@ -14,7 +14,12 @@ struct Probing {
     std::string origin{};  // where they come from, in words
 };
 
-// `reachable`: keepwell has an address of it. The probes say {address} and {container}.
-Probing probing_of(const Container& container, bool reachable);
+// The probes say {address} and {container}.
+enum class Access : std::uint8_t {
+    open,        // keepwell has an address of it
+    closed,      // no network in common
+    misleading,  // what passes inside does not from here: it listens on its own loopback only
+};
+Probing probing_of(const Container& container, Access access);
 
 }  // namespace keepwell::docker

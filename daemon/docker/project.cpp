@@ -114,7 +114,9 @@ private:
             reachable = reachable && !service.instances.back().address.empty();
         }
         const auto& model = model_of(group);
-        auto probing = probing_of(model, reachable);
+        auto probing = probing_of(model, scope_.by_verdict.contains(name) ? Access::misleading
+                                         : reachable                      ? Access::open
+                                                                          : Access::closed);
         service.settings = std::move(probing.settings);
         service.origin = std::move(probing.origin);
         add_restart(model, service.settings);

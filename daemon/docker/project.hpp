@@ -15,6 +15,8 @@ namespace keepwell::docker {
 struct Scope {
     bool all = false;
     std::vector<std::string> projects{};  // empty and not all: keepwell's own
+    std::set<std::string>
+        by_verdict{};  // services whose health check passes inside only: Docker's word counts
 };
 
 // The container that keepwell runs in.

@@ -45,10 +45,9 @@ docker::Scope scope_of(const DockerSettings& settings)
     return {.projects = settings.projects};
 }
 
-docker::Found found_in(const std::vector<Container>& containers, const DockerSettings& settings,
+docker::Found found_in(const std::vector<Container>& containers, const docker::Scope& scope,
                        const Container* own, docker::Addresses& addresses)
 {
-    const auto scope = scope_of(settings);
     const auto self = own ? docker::self_of(*own) : docker::Self{};
     auto found = docker::find_services(containers, scope, self, addresses);
     if (!scope.all && scope.projects.empty() && self.project.empty())
@@ -107,7 +106,7 @@ std::expected<ContainersNow, std::string> look_at_containers(const DockerSetting
     const auto own_id = own_container_id();
     docker::Addresses addresses;
     ContainersNow now{.found =
-                          found_in(seen->containers, settings,
+                          found_in(seen->containers, scope_of(settings),
                                    own_id ? own_container(seen->containers, *own_id) : nullptr, addresses)};
     for (const auto& service : now.found.services)
         for (const auto& instance : service.instances)
@@ -136,7 +135,14 @@ Containers::Containers(asio::io_context& loop, DockerSettings settings, std::fun
 void Containers::see(const std::vector<Container>& containers)
 {
     const auto* own = own_id_ ? own_container(containers, *own_id_) : nullptr;
-    auto found = found_in(containers, settings_, own, addresses_);
+    containers_ = containers;
+    verdicts_.clear();
+    for (const auto& each : containers)
+        if (each.running())
+            verdicts_[each.name] = each.health;
+    auto scope = scope_of(settings_);
+    scope.by_verdict = by_verdict_;
+    auto found = found_in(containers, scope, own, addresses_);
     const bool stands_by = own && another_goes_before(containers, *own);
     if (stands_by)
         found.notes.emplace_back("another keepwell of this project acts: this one watches and signals");
@@ -146,6 +152,22 @@ void Containers::see(const std::vector<Container>& containers)
     found_ = std::move(found);
     if (!same)
         changed_();
+}
+
+bool Containers::passes_inside_only(const std::string& container) const
+{
+    const auto verdict = verdicts_.find(container);
+    return verdict != verdicts_.end() && verdict->second == "healthy" && !was_well_.contains(container);
+}
+
+void Containers::note_state(const std::string& service, const std::string& container, State state)
+{
+    if (container.empty())
+        return;
+    if (state == State::healthy)
+        was_well_.insert(container);
+    else if (state == State::unhealthy && passes_inside_only(container) && by_verdict_.insert(service).second)
+        see(std::vector{containers_});
 }
 
 void Containers::note(std::vector<std::string> notes)

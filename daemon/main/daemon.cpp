@@ -73,6 +73,11 @@ asio::awaitable<std::vector<std::string>> addresses_of(std::string name)
     co_return found.has_value() && found->has_value() ? std::move(**found) : std::vector<std::string>{};
 }
 
+asio::awaitable<ActionOutcome> not_done(std::string why)
+{
+    co_return ActionOutcome{.result = ActionResult::not_started, .detail = std::move(why)};
+}
+
 asio::awaitable<ActionOutcome> carry_out(Engine engine, RestartAction action, ActionContext context)
 {
     if (auto* command = std::get_if<CommandAction>(&action))
@@ -154,9 +159,10 @@ void Daemon::tell_problems(const std::vector<Problem>& problems)
 
 std::unique_ptr<Monitor> Daemon::make_monitor()
 {
-    return std::make_unique<Monitor>(Stack{expanded(config_.stack, addresses_)},
-                                     std::vector<Sink*>{&metrics_, &history_, &keeper_, &webhooks_},
-                                     Clock::now(), std::random_device{}());
+    return std::make_unique<Monitor>(
+        Stack{expanded(config_.stack, addresses_)},
+        std::vector<Sink*>{&metrics_, &history_, &keeper_, &webhooks_, &comparer_}, Clock::now(),
+        std::random_device{}());
 }
 
 Watcher::Settings Daemon::settings()
@@ -166,10 +172,26 @@ Watcher::Settings Daemon::settings()
         check = std::make_shared<const ProbeSpec>(
             TcpSpec{.address = {.host = "127.0.0.1", .port = server_->loopback_port()}});
     return {.self_check = check,
-            .act = [engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
-                                                                                ActionContext context) {
+            .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
+                                                                                      ActionContext context) {
+                if (containers_ && containers_->passes_inside_only(context.container))
+                    return not_done(
+                        "its own health check passes: what it asks may not be open to others (listens on "
+                        "127.0.0.1?)");
                 return carry_out(engine, std::move(action), std::move(context));
             }};
+}
+
+// Later: whoever tells of a state cannot be taken over meanwhile.
+void Daemon::Comparer::state_changed(InstanceId id, State, State after, Clock::time_point)
+{
+    const auto& stack = monitor->stack();
+    const auto& row = stack.instances()[id];
+    asio::post(daemon.loop_, [&daemon = daemon, service = stack.services()[row.service].spec->name,
+                              container = row.spec->container, after] {
+        if (daemon.containers_)
+            daemon.containers_->note_state(service, container, after);
+    });
 }
 
 std::expected<void, std::string> Daemon::reload()
@@ -236,6 +258,7 @@ void Daemon::take_over(std::unique_ptr<Monitor> monitor)
     metrics_.attach(fresh);
     history_.attach(fresh);
     webhooks_.attach(fresh);
+    comparer_.monitor = &fresh;
     recall(watcher_->monitor());
     if (containers_)
         containers_->tell(watcher_->monitor(), Clock::now());
@@ -400,6 +423,7 @@ int Daemon::run()
     metrics_.attach(*monitor);
     history_.attach(*monitor);
     webhooks_.attach(*monitor);
+    comparer_.monitor = monitor.get();
     recall(*monitor);
     webhooks_.configure(config_.webhooks);
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});

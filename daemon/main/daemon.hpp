@@ -40,6 +40,14 @@ private:
         void action_finished(InstanceId, const ActionOutcome&, Clock::time_point) override { dirty = true; }
     };
 
+    // Compares what probes say of containers with what Docker says.
+    struct Comparer : Sink {
+        explicit Comparer(Daemon& of) : daemon{of} {}
+        Daemon& daemon;
+        const Monitor* monitor = nullptr;
+        void state_changed(InstanceId id, State, State after, Clock::time_point) override;
+    };
+
     std::expected<Config, std::string> load();
     void tell_problems(const std::vector<Problem>& problems);
     std::expected<void, std::string> reload();
@@ -65,6 +73,7 @@ private:
     Metrics metrics_{};
     History history_{};
     Keeper keeper_{};
+    Comparer comparer_{*this};
     Webhooks webhooks_{loop_};
     std::optional<Containers> containers_{};
     std::optional<Watcher> watcher_{};

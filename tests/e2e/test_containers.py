@@ -120,7 +120,7 @@ def test_what_hangs_is_restarted_and_what_is_killed_is_started_and_nothing_else_
         daemon.wait_state("cache", "healthy", 30)
         assert started_at(stack, "web", 1) == before["web", 1]
         ended = daemon.history("action_finished")
-        assert [(each["service"], each["instance"]) for each in ended] == [("web", "keepwell-heal-web-2"), ("cache", "keepwell-heal-cache-1")]
+        assert [each["instance"] for each in ended] == ["keepwell-heal-web-2", "keepwell-heal-cache-1"]
 
 
 def test_what_a_person_pauses_or_stops_is_left_alone(build, engine, tmp_path):
@@ -176,7 +176,8 @@ def test_dependants_follow_their_root_and_are_not_restarted_before_it(build, eng
 
 
 def test_a_container_whose_namespace_is_gone_is_reported_and_never_looped_on(build, engine, tmp_path):
-    side = {**SLEEP, "network_mode": "service:cache", "healthcheck": {"test": ["CMD", "bash", "-c", "echo > /dev/tcp/localhost/6379"], **QUICK}}
+    side = {**SLEEP, "network_mode": "service:cache",
+            "healthcheck": {"test": ["CMD", "bash", "-c", "echo > /dev/tcp/localhost/6379"], **QUICK}}
     with project(engine, "stale", {"cache": redis(), "side": side}, tmp_path) as stack, \
             watching(build, engine, stack) as daemon:
         for service in ("cache", "side"):
@@ -194,7 +195,7 @@ def test_a_container_whose_namespace_is_gone_is_reported_and_never_looped_on(bui
 
 def test_a_config_test_inside_the_container_forbids_the_restart_of_a_proxy_that_would_not_come_back(build, engine, tmp_path):
     gate = '[{http: "http://{address}/"}, {exec: {container: "{container}", argv: [nginx, -t]}, role: gate, timeout: 10s}]'
-    web = nginx(labels={"keepwell.probes": gate, "keepwell.interval": "1s", "keepwell.timeout": "1s", "keepwell.retries": "2"})
+    web = nginx(labels={"keepwell.probes": gate} | {f"keepwell.{key}": str(value) for key, value in QUICK.items()})
     with project(engine, "gate", {"web": web}, tmp_path) as stack, watching(build, engine, stack) as daemon:
         daemon.wait_state("web", "healthy", 30)
         before = started_at(stack, "web")
@@ -243,6 +244,17 @@ def test_when_everything_goes_down_at_once_roots_come_first_and_the_limit_holds(
             daemon.wait_state(service, "healthy", 60)
         started = [each["service"] for each in daemon.history("action_started")]
         assert set(started[:2]) == {"cache", "db"} and sorted(started) == sorted(services), started
+
+
+def test_what_listens_on_its_own_loopback_only_is_left_to_docker_and_not_restarted(build, engine, tmp_path):
+    with project(engine, "inside", {"cache": redis(command="redis-server --bind 127.0.0.1")}, tmp_path) as stack, \
+            watching(build, engine, stack) as daemon:
+        before = started_at(stack, "cache")
+        daemon.wait_state("cache", "healthy", 30)
+        assert daemon.instance("cache")["probes"][0]["kind"] == "docker"
+        assert started_at(stack, "cache") == before
+        stack.freeze("cache")
+        servers.wait_until(lambda: started_at(stack, "cache") != before, 60, "Docker's verdict restarts it, too")
 
 
 def test_labels_that_make_no_sense_are_told_of_and_passed_over(build, engine, tmp_path):
