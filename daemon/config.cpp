@@ -128,7 +128,7 @@ void Loader::add_found(const Node& root)
 std::vector<Problem> Loader::problems_of(const Node& entry) const
 {
     LoadedConfig loaded;
-    Loader alone{{}, ".", loaded};
+    Loader alone{{}, ".", loaded, found_};
     alone.keys_.defaults = keys_.defaults;
     alone.load_service(entry);
     return std::move(loaded.problems);
