@@ -366,6 +366,16 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
     one("keepwell_config_warnings", "gauge",
         "Warnings about the configuration; `keepwell check` prints them.",
         static_cast<double>(figures.config_warnings));
+    if (figures.follows_engine) {
+        one("keepwell_engine_up", "gauge",
+            "Whether the Docker Engine answered the last look at its containers.", figures.engine_up);
+        one("keepwell_engine_events_total", "counter", "Events of the Docker Engine that were heard.",
+            static_cast<double>(figures.engine_events));
+        one("keepwell_engine_looks_total", "counter", "Looks at the Docker Engine's containers.",
+            static_cast<double>(figures.engine_looks));
+        one("keepwell_engine_failed_looks_total", "counter", "Looks that the Docker Engine did not answer.",
+            static_cast<double>(figures.engine_failed_looks));
+    }
     one("keepwell_self_doubt", "gauge",
         "1 while keepwell doubts itself: it was frozen, or everything fails at once.", monitor_->in_doubt());
     one("keepwell_loop_lateness_seconds", "gauge",

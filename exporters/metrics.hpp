@@ -23,6 +23,11 @@ struct DaemonFigures {
     std::uint64_t webhooks_failed = 0;
     std::uint64_t webhooks_dropped = 0;
     std::uint64_t config_warnings = 0;
+    bool follows_engine = false;  // the rest is meaningless without
+    bool engine_up = false;
+    std::uint64_t engine_events = 0;
+    std::uint64_t engine_looks = 0;
+    std::uint64_t engine_failed_looks = 0;
 };
 
 // Counts what happens, and writes all of it as Prometheus metrics: every metric name and help text of

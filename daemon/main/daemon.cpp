@@ -323,6 +323,7 @@ DaemonFigures Daemon::figures()
 {
     const auto watcher = watcher_->figures();
     const auto webhooks = webhooks_.figures();
+    const auto engine = containers_ ? containers_->figures() : docker::DiscoveryFigures{};
     return {.reload_ok = reload_ok_,
             .reload_ok_timestamp_seconds = reload_ok_at_,
             .loop_lateness_seconds = std::chrono::duration<double>(watcher.worst_lateness).count(),
@@ -332,7 +333,12 @@ DaemonFigures Daemon::figures()
             .webhooks_delivered = webhooks.delivered,
             .webhooks_failed = webhooks.failed,
             .webhooks_dropped = webhooks.dropped,
-            .config_warnings = warnings_};
+            .config_warnings = warnings_,
+            .follows_engine = containers_.has_value(),
+            .engine_up = engine.up,
+            .engine_events = engine.events,
+            .engine_looks = engine.looks,
+            .engine_failed_looks = engine.failed_looks};
 }
 
 // By content, not by inode or time: editors and bind mounts replace files in ways that notifications miss.

@@ -65,7 +65,12 @@ std::string everything()
         monitor.advance(now);
     }
     metrics.action_finished(0, {.result = ActionResult::failed, .took = 2s}, now);
-    return metrics.page({.reload_ok_timestamp_seconds = 1, .webhooks_delivered = 3});
+    return metrics.page({.reload_ok_timestamp_seconds = 1,
+                         .webhooks_delivered = 3,
+                         .follows_engine = true,
+                         .engine_up = true,
+                         .engine_events = 7,
+                         .engine_looks = 2});
 }
 
 }  // namespace
