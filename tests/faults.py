@@ -1,7 +1,8 @@
 """What happens when a service of a stack is broken: measured from Docker's own events, for keepwell and for what people use
 today, on two copies of the stack at the same time.
 
-    outcome = faults.strike("redis", "hang", healer, "story")  detected, restarted, healed: seconds since the blow, or None
+    outcome = faults.strike("redis", "hang", None, healer, "story")
+                        detected, restarted, healed: seconds since the blow, or None
     faults.keep(name, rows); faults.table()                    build/results/healing-*.json, and all of them as a table
 """
 
@@ -144,10 +145,9 @@ class Keepwell(Healer):
         return ""
 
 
-def inflict(stack, service, fault):
+def inflict(stack, service, fault, port):
     """Returns when it was done."""
     if fault == "endpoint":
-        port = next(port for port in ("5000", "8000", "3000", "5173", "80") if port in port_of(stack, service))
         stack.compose("exec", "-T", service, "curl", "-fsS", "-d", "", f"http://localhost:{port}/faults/error")
         return time.time()
     now = time.time()
@@ -155,16 +155,11 @@ def inflict(stack, service, fault):
     return now
 
 
-def port_of(stack, service):
-    environment = dict(each.split("=", 1) for each in stack.container(service)["Config"]["Env"])
-    return environment.get("PORT") or environment.get("FLASK_PORT", "") + environment.get("FASTAPI_PORT", "")
-
-
-def strike(service, fault, healer, name):
+def strike(service, fault, port, healer, name):
     """Breaks the first copy of a service and waits until it is well again, or until it is sure that it will not be."""
     stack, outcome = healer.stack, Outcome(name, service, fault, healer.name)
     before = stack.container(service)
-    start = inflict(stack, service, fault)
+    start = inflict(stack, service, fault, port)
     while time.time() - start < PATIENCE:
         now = stack.container(service)
         if now["State"]["StartedAt"] != before["State"]["StartedAt"] and stacks.is_well(now):

@@ -2,16 +2,17 @@
 that has a health check is healthy, what must be closed is closed, and nothing is left behind."""
 
 import re
+import signal
 import socket
 
+import faults
 import pytest
 import servers
 import stacks
 
 pytestmark = pytest.mark.timeout(1800)  # images may have to be made first
 
-
-WITHOUT = ["keepwell"]
+BY_VERDICT = {"scheduler", "celery"}  # only their inside can be asked
 
 
 def published(stack, service, port):
@@ -42,12 +43,25 @@ def check_every_service_is_healthy_and_answers_at_the_door(up, name):
     config = up.config()["services"]
     found = up.wait_healthy(seconds=30)
     names = {container["Config"]["Labels"]["com.docker.compose.service"] for container in found}
-    assert names == set(config) - {"test-runner"} - set(WITHOUT)
+    assert names == set(config) - {"test-runner"}
     unchecked = {name for name in names if "healthcheck" not in config[name]} - {"keepwell"}
     assert not unchecked, f"nobody checks {unchecked}"
     for service, port, path, text in DOORS[name]:
         status, body = get(up, service, port, path)
         assert (status, text in body) == (200, True), (service, path, status, body)
+
+
+def check_keepwell_finds_all_of_it_healthy(up):
+    keepwell = faults.Keepwell(up)
+    keepwell.wait_well()
+    services = keepwell.get("/api/v1/status")["services"]
+    assert {each["name"] for each in services} == set(up.config()["services"]) - {"keepwell", "test-runner"}
+    for service in services:
+        for probe in service["instances"][0]["probes"]:
+            # Nobody is left to a guess, and only what nobody outside can know is Docker's to say.
+            by_docker = service["name"] in BY_VERDICT
+            assert probe["kind"] == "docker" if by_docker else probe["kind"] in ("http", "redis", "postgres", "mysql", "tcp"), service
+        assert service["name"] in BY_VERDICT or any(probe["role"] == "liveness" for probe in service["instances"][0]["probes"])
 
 
 def check_a_stack_publishes_on_loopback_only_and_its_programs_are_not_root(up):
@@ -135,8 +149,9 @@ CHECKS = {
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(f"stack-{name}")) for name in stacks.ALL])
 def test_a_stack_comes_up_as_its_document_says_and_leaves_nothing(engine, name):
-    with stacks.running(engine, name, without=WITHOUT) as up:
+    with stacks.running(engine, name) as up:
         check_every_service_is_healthy_and_answers_at_the_door(up, name)
+        check_keepwell_finds_all_of_it_healthy(up)
         check_a_stack_publishes_on_loopback_only_and_its_programs_are_not_root(up)
         for check in CHECKS.get(name, []):
             check(up)
@@ -145,10 +160,25 @@ def test_a_stack_comes_up_as_its_document_says_and_leaves_nothing(engine, name):
 
 
 @pytest.mark.xdist_group("swarm")
-def test_the_swarm_stack_comes_up_and_leaves_nothing(engine):
-    with stacks.Swarm(engine, without=WITHOUT) as swarm:
-        swarm.wait_healthy({"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1})
+def test_the_swarm_stack_comes_up_has_a_hung_copy_replaced_and_leaves_nothing(engine):
+    replicas = {"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1, "keepwell": 1}
+    with stacks.Swarm(engine) as swarm:
+        swarm.wait_healthy(replicas)
         door = f"http://127.0.0.1:{swarm.env['HTTP_PORT']}"
         servers.wait_until(lambda: servers.get(f"{door}/api/v1/users")[0] == 200, 30, "the API has its database", 0.5)
         assert "<html" in servers.get(door)[1]
+        keepwell = faults.Keepwell(swarm)
+        keepwell.wait_well()
+        assert len(next(each for each in keepwell.get("/api/v1/status")["services"] if each["name"] == "api")["instances"]) == 3
+
+        before, hung = ids(swarm), swarm.containers("api")[0]
+        engine.send(signal.SIGSTOP, hung["State"]["Pid"], descendants=True)  # Docker calls it healthy for ever
+        servers.wait_until(lambda: hung["Id"] not in ids(swarm), 60, "the hung copy is gone", 0.3)
+        swarm.wait_healthy(replicas)
+        assert before - {hung["Id"]} <= ids(swarm), keepwell.get("/api/v1/signals")
+        keepwell.wait_well()
     assert engine.docker("ps", "-aq", "--filter", f"label=com.docker.stack.namespace={swarm.name}") == ""
+
+
+def ids(swarm):
+    return {each["Id"] for each in swarm.containers()}

@@ -1,0 +1,50 @@
+"""Every service of every stack is killed, hung and made to fail, in two copies of its stack side by side: one that keepwell
+watches, one with autoheal's rule. keepwell notices in time and heals each by itself; the table tells both (build/results)."""
+
+import concurrent.futures
+
+import faults
+import pytest
+import stacks
+
+pytestmark = pytest.mark.timeout(1800)
+
+# Each stack once, in the form with the most services; and the ports of what fails by request.
+STACKS = {
+    "practice": {"app": 5000},
+    "examples": {"api": 8000, "node": 3000},
+    "cluster": {"api": 8000, "node": 3000},
+    "ichrisbirch-prod": {"api": 8000, "app": 5000},
+    "training-club": {"backend": 5000, "frontend": 80},
+    "story": {"backend": 8000, "frontend": 5173},
+}
+
+
+def blows(stack, name):
+    """(service, fault, port): whatever can be done to a stack."""
+    services = {each["Config"]["Labels"]["com.docker.compose.service"] for each in stack.containers()} - {"keepwell"}
+    for service in sorted(services):
+        yield service, "kill", None
+        yield service, "hang", None
+        if service in STACKS[name]:
+            yield service, "endpoint", STACKS[name][service]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(f"faults-{name}")) for name in STACKS])
+def test_whatever_breaks_is_healed_alone_and_in_time(engine, name):
+    outcomes = []
+    with stacks.running(engine, name, copy="kw") as watched, stacks.running(engine, name, copy="ah", without=["keepwell"]) as other:
+        with faults.Keepwell(watched) as keepwell, faults.Autoheal(other) as autoheal:
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                for blow in blows(other, name):
+                    pair = [pool.submit(faults.strike, *blow, healer, name) for healer in (keepwell, autoheal)]
+                    outcomes += [each.result() for each in pair]
+                    faults.keep(name, outcomes)
+        log = watched.logs("keepwell")
+    wrong = [each for each in outcomes if each.healer == "keepwell" and not as_it_should(each)]
+    assert not wrong, "\n".join(map(str, wrong)) + "\n" + log[-6000:]
+
+
+def as_it_should(outcome):
+    in_time = outcome.detected is not None and outcome.detected <= faults.bound(outcome.service) + 2
+    return in_time and outcome.healed is not None and not outcome.others
