@@ -326,7 +326,7 @@ TEST_CASE("http: gigabytes, endless headers and drips are ended in time and in l
     CAPTURE(row.name);
     asio::io_context loop;
     std::vector<Step> script{reply(row.first)};
-    script.insert(script.end(), 4 * 1024 * 1024 / row.again.size(), Step{.send = row.again});
+    script.insert(script.end(), (4U << 20) / row.again.size(), Step{.send = row.again});
     ScriptedServer server{loop, std::move(script)};
     auto spec = at(server.address());
     spec.method = GENERATE(by_us, by_curl);

@@ -26,8 +26,8 @@ public:
             filler.open(at.protocol());
             filler.non_blocking(true);
             const auto to = acceptor_.local_endpoint();
-            ::connect(filler.native_handle(), to.data(),
-                      static_cast<socklen_t>(to.size()));  // asio's would wait
+            (void)::connect(filler.native_handle(), to.data(),
+                            static_cast<socklen_t>(to.size()));  // asio's would wait
         }
     }
 
