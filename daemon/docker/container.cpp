@@ -88,8 +88,8 @@ std::map<std::string, std::string> addresses_of(const json::object& networks)
         auto address = text_at(*network, "IPAddress");
         if (const auto six = text_at(*network, "GlobalIPv6Address"); address.empty() && !six.empty())
             address = "[" + six + "]";
-        auto id = text_at(*network, "NetworkID");
-        addresses.emplace(id.empty() ? std::string{name} : std::move(id), std::move(address));
+        const auto id = text_at(*network, "NetworkID");
+        addresses[id.empty() ? std::string{name} : id] = std::move(address);
     }
     return addresses;
 }
@@ -106,6 +106,7 @@ std::vector<std::string> tcp_ports_of(const json::object& exposed)
     }
     std::ranges::sort(numbers);
     std::vector<std::string> ports;
+    ports.reserve(numbers.size());
     for (const auto number : numbers)
         ports.push_back(std::to_string(number));
     return ports;
