@@ -51,11 +51,13 @@ def engine():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The table of what was broken and healed in this run, kept in build/results."""
+    """The table of what was broken and healed in this run, and what keepwell's image needs, kept in build/results."""
     if text := faults.table(since=START):
         (faults.RESULTS / "healing.txt").write_text(text + "\n", encoding="utf-8")
         terminalreporter.section("healing")
         terminalreporter.write_line(text)
+    if (image := faults.RESULTS / "image.txt").exists() and image.stat().st_mtime >= START:
+        terminalreporter.write_line(image.read_text(encoding="utf-8"))
 
 
 @pytest.hookimpl(trylast=True)

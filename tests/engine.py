@@ -123,6 +123,7 @@ class Engine:
         directory = tempfile.mkdtemp(prefix="keepwell-base-")
         try:
             servers.run([debootstrap, "--variant=minbase", "trixie", directory], seconds=900)
+            _slim(pathlib.Path(directory))
             with subprocess.Popen(["tar", "-C", directory, "-c", "."], stdout=subprocess.PIPE) as tar:
                 done = self.run("import", "-", BASE, stdin=tar.stdout, seconds=300)
             assert done.returncode == 0, done.stderr.decode()
@@ -180,7 +181,7 @@ class Engine:
         """A container that sees the processes of all others, to send them what nobody inside may send to process 1."""
         name = f"keepwell-test-hand-{os.getpid()}"
         atexit.register(self.run, "rm", "-f", name)
-        self.docker("run", "-d", "--rm", "--name", name, "--pid", "host", "--cap-add", "KILL", "--network", "none",
+        self.docker("run", "-d", "--rm", "--name", name, "--pid", "host", "--cap-add", "SYS_PTRACE", "--network", "none",
                     "--label", "io.keepwell.test=hand", self.base(), "sleep", "infinity")
         return name
 
@@ -189,6 +190,10 @@ class Engine:
         script = ('tree() { echo $1; for child in $(cat /proc/$1/task/*/children 2>/dev/null); do tree $child; done; };'
                   ' [ "$3" = 1 ] && set -- $1 $(tree $2) || set -- $1 $2; name=$1; shift; kill -$name "$@"')
         self.docker("exec", self._hand, "sh", "-c", script, "sh", int(number), pid, int(descendants))
+
+    def look(self, path):
+        """The text of a file under /proc of the engine's machine."""
+        return self.docker("exec", self._hand, "cat", path)
 
     def join_swarm(self):
         """Makes the engine a swarm of one node. It stays one while anything runs: leaving a swarm takes the names away that
@@ -357,6 +362,23 @@ def _tar(files):
     return packed.getvalue()
 
 
+def _slim(root):
+    """What makes Debian's images out of Debian: no service is started, nothing downloaded is kept, nobody reads the manual."""
+    needless = ["usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info"]
+    files = {
+        "usr/sbin/policy-rc.d": "#!/bin/sh\nexit 101\n",
+        "etc/apt/apt.conf.d/docker-clean": 'APT::Keep-Downloaded-Packages "false";\nDir::Cache::pkgcache "";\n'
+                                           'Dir::Cache::srcpkgcache "";\nAcquire::Languages "none";\n',
+        "etc/dpkg/dpkg.cfg.d/docker": "".join(f"path-exclude /{path}/*\n" for path in needless),
+    }
+    for name, text in files.items():
+        (root / name).write_text(text, encoding="utf-8")
+        (root / name).chmod(0o755 if text.startswith("#!") else 0o644)
+    for pattern in ["var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", *(f"{each}/*" for each in needless)]:
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def _sources():
     """What deploy/Dockerfile copies, without what does not get into its images: a change of that makes no new ones."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", ".", ":!tests", ":!deploy/stacks",
@@ -443,12 +465,11 @@ def _own_engine(cache):
             argv = [servers.need("dockerd", "docker.io"), "--data-root", cache / "data", "--exec-root", directory / "exec",
                     "-p", directory / "pid", "-H", host]
             with open(cache / "dockerd.log", "wb") as log:
-                subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                 start_new_session=True, cwd="/")
-            try:
-                servers.wait_until(lambda: _answers(host), 60, "dockerd answers", 0.3)
-            except AssertionError as error:
-                raise AssertionError(f"{error}\n{(cache / 'dockerd.log').read_text(encoding='utf-8')[-4000:]}") from None
+                process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           start_new_session=True, cwd="/")
+            with contextlib.suppress(AssertionError):
+                servers.wait_until(lambda: _answers(host) or process.poll() is not None, 60, "dockerd answers", 0.3)
+            assert _answers(host), (cache / "dockerd.log").read_text(encoding="utf-8")[-2000:]
         user = open(cache / "engine.users", "w", encoding="ascii")
         fcntl.flock(user, fcntl.LOCK_SH)
     _used.append(user)
