@@ -178,11 +178,12 @@ class Engine:
 
     @functools.cached_property
     def _hand(self):
-        """A container that sees the processes of all others, to send them what nobody inside may send to process 1."""
+        """A container that sees the processes of all others, to send them what nobody inside may send to process 1. It ends
+        by itself when an interrupted run has forgotten it."""
         name = f"keepwell-test-hand-{os.getpid()}"
         atexit.register(self.run, "rm", "-f", name)
         self.docker("run", "-d", "--rm", "--name", name, "--pid", "host", "--cap-add", "SYS_PTRACE", "--network", "none",
-                    "--label", "io.keepwell.test=hand", self.base(), "sleep", "infinity")
+                    "--label", "io.keepwell.test=hand", self.base(), "sleep", "7200")
         return name
 
     def send(self, number, pid, descendants=False):
