@@ -60,7 +60,7 @@ bool is_extension(const Node& child) { return child.key.starts_with("x-"); }
 
 void Loader::load(const Node& root)
 {
-    if (root.is_null() && !found_) {
+    if (root.is_null()) {
         reader_.warn({}, "the file is empty: nothing is watched",
                      "see docs/reference.md for a first configuration");
         return;
@@ -72,6 +72,11 @@ void Loader::load(const Node& root)
     config_.state_path = keys_.state_path;
     config_.webhooks = std::move(keys_.webhooks);
     config_.docker = std::move(keys_.docker);
+    static const docker::Found nothing_yet;
+    if (!config_.docker)
+        found_ = nullptr;
+    else if (!found_)
+        found_ = &nothing_yet;  // services of the file may stand for containers that nobody has looked for
     if (const auto* project = root.find("project"); project && project->is_scalar()) {
         const auto step = reader_.enter("project");
         check_name(reader_, project->mark, keys_.project, found(*project));
@@ -108,7 +113,7 @@ void Loader::load_services(const Node& services)
     check_dependencies(reader_, services, config_.stack, optional_edges_);
     if (!loaded_.ok())
         return;
-    if (probes_ == 0)
+    if (probes_ == 0 && !config_.docker)
         reader_.warn(services.place(), "there are no probes: nothing is watched", "give the services probes");
     else
         warn_of_oversights(reader_, services, config_.stack);
@@ -152,8 +157,10 @@ void Loader::name_containers(Service& service) const
         service.origin = origin->second;
     for (auto& instance : service.instances) {
         const auto same = std::ranges::find(found->instances, instance.name, &docker::FoundInstance::name);
-        if (same != found->instances.end())
-            instance.container = same->container;
+        if (same == found->instances.end())
+            continue;
+        instance.container = same->container;
+        instance.rest = same->rest;
     }
 }
 

@@ -64,12 +64,22 @@ bool are_fine(const FoundService& service, const CheckEntry& check, std::vector<
     const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
     if (error == found.end())
         return true;
-    problems.push_back({.severity = Severity::warning,
-                        .file = "labels of " + service.instances.front().container,
-                        .path = error->path,
-                        .text = error->text + "; all its keepwell labels are passed over",
-                        .suggestion = error->suggestion});
+    problems.push_back(
+        {.severity = Severity::warning,
+         .file = "labels of " + service.instances.front().container,
+         .path = error->path,
+         .text = error->text + "; all its keepwell labels are passed over, and it is only observed",
+         .suggestion = error->suggestion});
     return false;
+}
+
+Node only_observed()
+{
+    Node restart{.kind = Node::Kind::mapping, .key = "restart"};
+    restart.children = {{.kind = Node::Kind::scalar, .key = "mode", .text = "observe"}};
+    Node entry{.kind = Node::Kind::mapping};
+    entry.children = {std::move(restart)};
+    return entry;
 }
 
 // What the containers themselves tell must make an entry: one container with an impossible name or port must
@@ -101,8 +111,11 @@ Node entry_of(const FoundService& service, const Node* own, bool with_labels)
         entry.key_mark = own->key_mark;
         lay(entry, *own);
     }
+    // Who knows what the labels should have forbidden?
     if (with_labels)
         lay(entry, service.labels);
+    else
+        lay(entry, only_observed());
     return entry;
 }
 
@@ -130,7 +143,7 @@ ServicesWithFound with_found(const Node* services, const docker::Found& found, c
         const bool runs =
             std::ranges::find(found.services, entry.key, &FoundService::name) != found.services.end();
         const bool alone = entry.find("instances") || (entry.find("probes") && !differs_by_instance(entry));
-        if (!runs && !alone)
+        if (!runs && !alone && !found.services.empty())
             problems.push_back({.severity = Severity::warning,
                                 .mark = entry.place(),
                                 .path = "services." + entry.key,

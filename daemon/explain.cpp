@@ -98,6 +98,9 @@ std::string explain_restart(const Stack& stack, ServiceId id)
     std::string lines = "When it is unhealthy by a liveness probe:\n";
     if (mode == Mode::observe)
         return lines + "  nothing is done but metrics and states (mode observe)\n";
+    const auto& probes = row.spec->instances.front().probes;
+    if (std::ranges::none_of(probes, [](const Probe& each) { return each.role == Role::liveness; }))
+        return lines + "  it has none: it is never restarted, but after a dependency that asks for it\n";
     if (policy.pending_for > Duration{})
         lines += fmt::format("  it must have been so for {}\n", policy.pending_for.text());
     for (const auto need : row.needs)

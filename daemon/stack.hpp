@@ -90,6 +90,7 @@ struct Instance {
     std::string name{};       // unique within the service; the service's name when there is only one
     std::string address{};    // what {address} stands for in its probes and commands; may be empty
     std::string container{};  // its name for the Docker Engine; empty: it runs in none
+    std::string rest{};       // why it is paused, when it is: "stopped by hand", "done"
     std::vector<Probe> probes{};
     bool operator==(const Instance&) const = default;
 };

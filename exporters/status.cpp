@@ -77,6 +77,8 @@ json::object instance_object(const Monitor& monitor, InstanceId id, Clock::time_
                         {"state", name_of(view.state)},
                         {"since", time_text(view.since, now)},
                         {"alive", view.alive}};
+    if (view.state == State::paused && !row.spec->rest.empty())
+        object["rest"] = row.spec->rest;
     if (view.hold != Hold::none && view.hold != Hold::healthy)
         object["hold"] = json::object{{"name", name_of(view.hold)},
                                       {"words", words(view.hold)},

@@ -104,6 +104,9 @@ std::vector<NativeProbe> probes_of(const Command& command, const Inside& inside,
     for (const auto tools : {http_tools(), database_tools(), port_tools()})
         if (const auto found = std::ranges::find(tools, name, &NamedTool::program); found != tools.end())
             return {found->tool(command, inside)};
+    if (program.contains('='))  // of which nobody should see the value
+        throw Untranslated{Why::too_clever,
+                           "sets a variable of its own, " + program.substr(0, program.find('='))};
     throw Untranslated{Why::too_clever, "runs a program of its own, " + program};
 }
 

@@ -12,6 +12,7 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace keepwell::docker {
 
@@ -34,14 +35,22 @@ std::string events_path()
                std::chrono::duration_cast<std::chrono::seconds>(since.time_since_epoch()).count()) +
            "&filters=" +
            url_encoded(
-               R"({"type":["container"],"event":["create","start","restart","die","stop","oom","pause","unpause",)"
+               R"({"type":["container"],"event":["create","start","restart","die","kill","stop","oom","pause","unpause",)"
                R"("rename","update","destroy","health_status"]})");
 }
 
 struct Event {
     std::string id{};
     std::string action{};
+    std::string signal{};  // of a kill
 };
+
+// Signals that end a program: whoever sends one through the Engine wants it to stop.
+bool ends(std::string_view signal)
+{
+    constexpr std::array<std::string_view, 4> ending{"2", "3", "9", "15"};
+    return std::ranges::find(ending, signal) != ending.end();
+}
 
 std::string text_at(const boost::json::value& value, std::string_view pointer)
 {
@@ -55,7 +64,9 @@ Event parse_event(std::string_view json)
 {
     boost::json::error_code error;
     const auto value = boost::json::parse(json, error);
-    return error ? Event{} : Event{text_at(value, "/Actor/ID"), text_at(value, "/Action")};
+    return error ? Event{}
+                 : Event{text_at(value, "/Actor/ID"), text_at(value, "/Action"),
+                         text_at(value, "/Actor/Attributes/signal")};
 }
 
 Failure unusable(const std::string& why) { return Failure{rejected(Reason::protocol_error, why)}; }
@@ -163,7 +174,7 @@ void Discovery::State::hear(std::string_view text)
         all = true;
     else
         changed.insert(event.id);
-    if (event.action == "stop")
+    if (event.action == "stop" || (event.action == "kill" && ends(event.signal)))
         stopped.insert(event.id);
     else if (event.action == "start")
         stopped.erase(event.id);

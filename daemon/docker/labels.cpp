@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace keepwell::docker {
 
@@ -55,6 +56,15 @@ void understand_others(const Container& container, Node& settings)
 }
 
 }  // namespace
+
+bool is_left_alone(const Container& container)
+{
+    auto value = container.label("keepwell.enable");
+    std::ranges::transform(value, value.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+    constexpr std::array<std::string_view, 5> yes{"", "true", "yes", "on", "1"};
+    return std::ranges::find(yes, value) == yes.end();
+}
 
 Node settings_of_labels(const Container& container, std::vector<std::string>& notes)
 {

@@ -180,11 +180,13 @@ Probing by_guess(const Container& container, bool reachable)
 Probing probing_of(const Container& container, Access access)
 {
     const auto& check = container.healthcheck;
-    const bool reachable = access != Access::closed;
+    const bool reachable = access == Access::open || access == Access::misleading;
     if (check.test.empty())
         return by_guess(container, reachable);
     if (access == Access::misleading)
         return by_verdict(check, "passes inside, but what it asks does not answer from here");
+    if (access == Access::taken)
+        return by_verdict(check, "cannot be asked: it does not run, and its address is another's by now");
     if (!reachable)
         return by_verdict(check, "cannot be asked from here: there is no network in common");
     if (auto native = by_translation(container))

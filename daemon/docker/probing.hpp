@@ -18,6 +18,7 @@ struct Probing {
 enum class Access : std::uint8_t {
     open,        // keepwell has an address of it
     closed,      // no network in common
+    taken,       // it does not run, and its address is another container's by now
     misleading,  // what passes inside does not from here: it listens on its own loopback only
 };
 Probing probing_of(const Container& container, Access access);

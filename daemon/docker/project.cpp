@@ -61,6 +61,10 @@ public:
     {
         if (!scope_.all && scope_.projects.size() < 2)
             found_.project = scope_.projects.empty() ? self_.project : scope_.projects.front();
+        for (const auto& container : containers_)
+            if (container.running())
+                in_use_.insert(address_of(container));
+        in_use_.erase(std::string{});
         for (const auto* container : current(containers_))
             if (is_watched(*container))
                 group_of(*container).push_back(container);
@@ -86,7 +90,7 @@ private:
                                 ? !project.empty() && project == self_.project
                                 : std::ranges::find(scope_.projects, project) != scope_.projects.end();
         return wanted && container.id != self_.id && container.label(self_label) != "true" &&
-               container.label("keepwell.enable") != "false";
+               !is_left_alone(container);
     }
 
     // Several projects may have services of the same name.
@@ -109,12 +113,16 @@ private:
         }
         FoundService service{.name = name, .project = identity_of(*group.front()).project};
         bool reachable = true;
+        bool taken = false;
         for (const auto* container : group) {
             service.instances.push_back(instance_of(*container));
-            reachable = reachable && !service.instances.back().address.empty();
+            const auto& address = service.instances.back().address;
+            reachable = reachable && !address.empty();
+            taken = taken || (!container->running() && in_use_.contains(address));
         }
         const auto& model = model_of(group);
         auto probing = probing_of(model, scope_.by_verdict.contains(name) ? Access::misleading
+                                         : taken                          ? Access::taken
                                          : reachable                      ? Access::open
                                                                           : Access::closed);
         service.settings = std::move(probing.settings);
@@ -269,6 +277,7 @@ private:
     Addresses& known_;
     Found found_{};
     std::map<std::string, Group> groups_{};
+    std::set<std::string> in_use_{};                    // addresses of what runs
     std::map<std::string, std::vector<Edge>> edges_{};  // by service
 };
 

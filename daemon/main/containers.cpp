@@ -53,6 +53,10 @@ docker::Found found_in(const std::vector<Container>& containers, const docker::S
     if (!scope.all && scope.projects.empty() && self.project.empty())
         found.notes.emplace_back(
             "keepwell runs in no container of a project: say which ones it should watch (docker.projects)");
+    for (const auto& project : scope.projects)
+        if (std::ranges::find(found.services, project, &docker::FoundService::project) ==
+            found.services.end())
+            found.notes.push_back("there is no container of a project " + project);
     return found;
 }
 
@@ -140,6 +144,9 @@ void Containers::see(const std::vector<Container>& containers)
     for (const auto& each : containers)
         if (each.running())
             verdicts_[each.name] = each.health;
+    for (const auto& [container, service] : unhealthy_)
+        if (passes_inside_only(container))
+            by_verdict_.insert(service);
     auto scope = scope_of(settings_);
     scope.by_verdict = by_verdict_;
     auto found = found_in(containers, scope, own, addresses_);
@@ -160,13 +167,24 @@ bool Containers::passes_inside_only(const std::string& container) const
     return verdict != verdicts_.end() && verdict->second == "healthy" && !was_well_.contains(container);
 }
 
+bool Containers::is_disputed(const std::string& container) const
+{
+    const auto verdict = verdicts_.find(container);
+    return verdict != verdicts_.end() && (verdict->second == "healthy" || verdict->second == "starting") &&
+           !was_well_.contains(container);
+}
+
 void Containers::note_state(const std::string& service, const std::string& container, State state)
 {
     if (container.empty())
         return;
+    unhealthy_.erase(container);
     if (state == State::healthy)
         was_well_.insert(container);
-    else if (state == State::unhealthy && passes_inside_only(container) && by_verdict_.insert(service).second)
+    if (state != State::unhealthy)
+        return;
+    unhealthy_.emplace(container, service);
+    if (passes_inside_only(container) && !by_verdict_.contains(service))
         see(std::vector{containers_});
 }
 

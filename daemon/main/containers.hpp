@@ -39,14 +39,15 @@ public:
     // passes listens on the container's loopback only: from then on Docker's word counts, and changed() is
     // called.
     void note_state(const std::string& service, const std::string& container, State state);
-    // The same question before anything is done to it.
-    bool passes_inside_only(const std::string& container) const;
+    // Before anything is done to it: it was never well here, and Docker does not say that it is unhealthy.
+    bool is_disputed(const std::string& container) const;
 
     // Tells the monitor what has been started since the last call, and what is not to be watched now.
     void tell(Monitor& monitor, Clock::time_point now);
 
 private:
     void see(const std::vector<docker::Container>& containers);
+    bool passes_inside_only(const std::string& container) const;
     void note(std::vector<std::string> notes);
 
     DockerSettings settings_;
@@ -55,11 +56,12 @@ private:
     docker::Addresses addresses_{};
     std::optional<docker::Found> found_{};
     std::set<std::string> noted_{};
-    std::map<std::string, std::string> lives_{};     // by container
-    std::map<std::string, std::string> verdicts_{};  // Docker's, by container
-    std::set<std::string> was_well_{};               // containers
-    std::set<std::string> by_verdict_{};             // services
-    std::vector<docker::Container> containers_{};    // as last seen
+    std::map<std::string, std::string> lives_{};      // by container
+    std::map<std::string, std::string> verdicts_{};   // Docker's, by container
+    std::set<std::string> was_well_{};                // containers
+    std::map<std::string, std::string> unhealthy_{};  // containers, and their services
+    std::set<std::string> by_verdict_{};              // services
+    std::vector<docker::Container> containers_{};     // as last seen
     bool stands_by_ = false;
     docker::Discovery discovery_;
 };

@@ -174,10 +174,11 @@ Watcher::Settings Daemon::settings()
     return {.self_check = check,
             .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
                                                                                       ActionContext context) {
-                if (containers_ && containers_->passes_inside_only(context.container))
+                if (containers_ && containers_->is_disputed(context.container))
                     return not_done(
-                        "its own health check passes: what it asks may not be open to others (listens on "
-                        "127.0.0.1?)");
+                        "it was never well from here, and Docker does not call it unhealthy: what its health "
+                        "check asks "
+                        "may not be open to others (listens on 127.0.0.1?)");
                 return carry_out(engine, std::move(action), std::move(context));
             }};
 }

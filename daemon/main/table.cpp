@@ -61,7 +61,9 @@ std::string why(const json::object& service, const json::object& instance)
     std::string reason;
     if (const auto* note = service.if_contains("maintenance"))
         reason = text(note->as_object(), "note");
-    if (text(instance, "state") != "healthy")
+    if (instance.if_contains("rest"))
+        reason = text(instance, "rest");
+    else if (text(instance, "state") != "healthy")
         for (const auto& each : instance.at("probes").as_array()) {
             const auto* last = each.as_object().if_contains("last_attempt");
             if (!last || text(last->as_object(), "outcome") == "ok")

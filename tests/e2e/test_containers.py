@@ -134,10 +134,14 @@ def test_what_a_person_pauses_or_stops_is_left_alone(build, engine, tmp_path):
         daemon.wait_state("cache", "paused")
         time.sleep(6)  # longer than anything would take to be noticed: nothing may happen
         assert daemon.history("action_started") == []
+        assert daemon.instance("cache")["rest"] == "stopped by hand"
         stack.compose("unpause", "web")
         stack.compose("start", "cache")
         for service in ("cache", "web"):
             daemon.wait_state(service, "healthy", 30)
+        stack.compose("kill", "cache")
+        daemon.wait_state("cache", "paused")
+        assert daemon.history("action_started") == []
 
 
 def test_copies_come_and_go_with_the_scale_and_a_replacement_goes_on_as_the_same_instance(build, engine, tmp_path):

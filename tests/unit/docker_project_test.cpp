@@ -335,7 +335,47 @@ services:
         REQUIRE(loaded.problems.size() == 1);
         CHECK(to_string(loaded.problems[0]).contains("labels of shop-api-1"));
         CHECK(to_string(loaded.problems[0]).contains("did you mean \"interval\""));
+        CHECK(service_of(loaded, "api").restart.mode == Mode::observe);  // who knows what they should forbid?
     }
+}
+
+TEST_CASE("whoever asks to be left alone is, however the no is written")
+{
+    auto [value, watched] = GENERATE(table<std::string, bool>({
+        {"true", true},
+        {"yes", true},
+        {"On", true},
+        {"1", true},
+        {"", true},
+        {"false", false},
+        {"False", false},
+        {"no", false},
+        {"off", false},
+        {"0", false},
+        {"maybe", false},
+    }));
+    CAPTURE(value);
+    auto api = compose("api");
+    api.labels["keepwell.enable"] = value;
+    CHECK(find({api}).services.size() == (watched ? 1 : 0));
+}
+
+TEST_CASE("what stopped and whose address is another's by now is asked of Docker")
+{
+    Addresses addresses;
+    auto db = with_check(compose("db"), "nc -z localhost 5432");
+    auto other = compose("other");
+    other.addresses["net"] = "10.0.0.9";
+    (void)find_services(std::vector{db, other}, {}, keepwell_in_shop(), addresses);
+    db.status = Status::exited;
+    db.restart_policy = "no";
+    db.exit_code = 137;
+    db.addresses.clear();
+    auto found = find_services(std::vector{db, other}, {}, keepwell_in_shop(), addresses);
+    CHECK(kind_of(*service_of(load(found), "db").instances[0].probes[0].spec) == "tcp");
+    other.addresses["net"] = "10.0.0.1";
+    found = find_services(std::vector{db, other}, {}, keepwell_in_shop(), addresses);
+    CHECK(kind_of(*service_of(load(found), "db").instances[0].probes[0].spec) == "docker");
 }
 
 TEST_CASE("labels of autoheal and deunhealth are understood")
