@@ -28,6 +28,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -39,6 +40,7 @@ import servers
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "tests" / "e2e" / "images"
 BASE = "debian:trixie-slim"
+HOST = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")  # an engine that is there already
 STAND_IN = "io.keepwell.stand-in"  # the label of an image that only goes by its official name
 
 
@@ -449,16 +451,17 @@ def find():
     servers.need("docker", "docker.io")
     cache = ROOT / "build" / "engine"
     cache.mkdir(parents=True, exist_ok=True)
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not _answers(host):
-        host = _own_engine(cache)
-    return Engine(host, cache)
+    return Engine(HOST if _answers(HOST) else _own_engine(cache), cache)
+
+
+def _own_directory(cache):
+    return pathlib.Path(tempfile.gettempdir(), f"keepwell-engine-{hashlib.sha256(str(cache).encode()).hexdigest()[:8]}")
 
 
 def _own_engine(cache):
     """Starts dockerd, or finds the one that another process of this run has started."""
     assert os.geteuid() == 0, "no Docker Engine answers here, and only root can start one; KEEPWELL_ENGINE=skip skips these tests"
-    directory = pathlib.Path(tempfile.gettempdir(), f"keepwell-engine-{hashlib.sha256(str(cache).encode()).hexdigest()[:8]}")
+    directory = _own_directory(cache)
     directory.mkdir(mode=0o711, exist_ok=True)
     host = f"unix://{directory}/socket"
     with locked(cache / "engine.lock"):
@@ -474,29 +477,42 @@ def _own_engine(cache):
         user = open(cache / "engine.users", "w", encoding="ascii")
         fcntl.flock(user, fcntl.LOCK_SH)
     _used.append(user)
-    atexit.register(_end_own_engine, cache, directory, user)
+    atexit.register(_end_own_engine, cache, directory, user, os.getpid())
     return host
 
 
-def _end_own_engine(cache, directory, user):
-    """By its process id, when nobody else uses it any more."""
+def _end_own_engine(cache, directory, user, owner):
+    """By its process id, when nobody else uses it any more: tests/run uses it from its first to its last stage."""
+    if os.getpid() != owner:  # a copy of the process that uses it
+        return
     with locked(cache / "engine.lock"):
         try:
             fcntl.flock(user, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         pid = int((directory / "pid").read_text(encoding="ascii"))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(OSError):
+            if pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip() == "dockerd":
+                os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + 30
         while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         shutil.rmtree(directory, ignore_errors=True)
 
 
-if __name__ == "__main__":  # makes everything there is to make, and says how long it took
-    for what in ("base", "compose", "stand_ins", "keepwell", "app"):
+def end_own_engine():
+    """The one that tests of this checkout have started, unless somebody still uses it."""
+    cache = ROOT / "build" / "engine"
+    if (_own_directory(cache) / "pid").exists():
+        with open(cache / "engine.users", "w", encoding="ascii") as user:
+            _end_own_engine(cache, _own_directory(cache), user, os.getpid())
+
+
+if __name__ == "__main__":  # makes everything there is to make, and says how long it took; `end`: ends an engine of our own
+    for what in ("base", "compose", "stand_ins", "keepwell", "app") if sys.argv[1:] != ["end"] else ():
         start = time.monotonic()
         made = getattr(find(), what)
         made = made() if callable(made) else made
         print(f"{what}: {made if isinstance(made, str) else ' '.join(made)} ({time.monotonic() - start:.0f} s)", flush=True)
+    if sys.argv[1:] == ["end"]:
+        end_own_engine()
