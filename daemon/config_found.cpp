@@ -64,22 +64,12 @@ bool are_fine(const FoundService& service, const CheckEntry& check, std::vector<
     const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
     if (error == found.end())
         return true;
-    problems.push_back(
-        {.severity = Severity::warning,
-         .file = "labels of " + service.instances.front().container,
-         .path = error->path,
-         .text = error->text + "; all its keepwell labels are passed over, and it is only observed",
-         .suggestion = error->suggestion});
+    problems.push_back({.severity = Severity::warning,
+                        .file = "labels of " + service.instances.front().container,
+                        .path = error->path,
+                        .text = error->text + "; all its keepwell labels are passed over",
+                        .suggestion = error->suggestion});
     return false;
-}
-
-Node only_observed()
-{
-    Node restart{.kind = Node::Kind::mapping, .key = "restart"};
-    restart.children = {{.kind = Node::Kind::scalar, .key = "mode", .text = "observe"}};
-    Node entry{.kind = Node::Kind::mapping};
-    entry.children = {std::move(restart)};
-    return entry;
 }
 
 // What the containers themselves tell must make an entry: one container with an impossible name or port must
@@ -111,11 +101,8 @@ Node entry_of(const FoundService& service, const Node* own, bool with_labels)
         entry.key_mark = own->key_mark;
         lay(entry, *own);
     }
-    // Who knows what the labels should have forbidden?
     if (with_labels)
         lay(entry, service.labels);
-    else
-        lay(entry, only_observed());
     return entry;
 }
 

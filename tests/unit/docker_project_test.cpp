@@ -335,7 +335,6 @@ services:
         REQUIRE(loaded.problems.size() == 1);
         CHECK(to_string(loaded.problems[0]).contains("labels of shop-api-1"));
         CHECK(to_string(loaded.problems[0]).contains("did you mean \"interval\""));
-        CHECK(service_of(loaded, "api").restart.mode == Mode::observe);  // who knows what they should forbid?
     }
 }
 
