@@ -13,7 +13,7 @@ class Exposition {
 public:
     explicit Exposition(std::string& out) : out_{out} {}
 
-    // Starts a metric family; its samples follow. `type` is counter, gauge or histogram.
+    // Starts a metric family; its samples follow. `type` is counter, gauge, histogram or summary.
     void family(std::string_view name, std::string_view type, std::string_view help)
     {
         name_ = name;

@@ -65,6 +65,26 @@ const std::string& bucket_label(std::size_t i)
     return labels[i];
 }
 
+template <class Count>
+std::map<std::string, Count> by_label(const std::vector<std::string>& labels, std::vector<Count>& counts)
+{
+    std::map<std::string, Count> found;
+    for (std::size_t i = 0; i < labels.size(); ++i)
+        found.emplace(labels[i], std::move(counts[i]));
+    return found;
+}
+
+// One for each label: what there was before, or zeros.
+template <class Count>
+std::vector<Count> counts_of(const std::vector<std::string>& labels, std::map<std::string, Count>& before)
+{
+    std::vector<Count> counts(labels.size());
+    for (std::size_t i = 0; i < labels.size(); ++i)
+        if (const auto found = before.find(labels[i]); found != before.end())
+            counts[i] = std::move(found->second);
+    return counts;
+}
+
 }  // namespace
 
 // A family of samples over all services, instances or probes. `write` adds the samples of one of them.
@@ -99,6 +119,16 @@ std::span<const Metrics::Family> Metrics::families()
                [](const Metrics& m, std::size_t id, Exposition& out) {
                    const auto& view = m.monitor_->service(id);
                    out.sample(m.service_labels_[id], view.state == State::unhealthy && !view.root_cause);
+               }},
+        Family{services, "keepwell_outage_detection_seconds", "summary",
+               "From the begin of the first attempt that failed until a service was unhealthy.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   m.write_times(out, id, m.services_[id].detections);
+               }},
+        Family{services, "keepwell_outage_seconds", "summary",
+               "From when a service was unhealthy until it was healthy again; only outages that have ended.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   m.write_times(out, id, m.services_[id].outages);
                }},
         Family{instances, "keepwell_instance_state", "gauge",
                "State of an instance: 1 for the state it is in, 0 for the others.",
@@ -156,6 +186,13 @@ std::span<const Metrics::Family> Metrics::families()
                [](const Metrics& m, std::size_t id, Exposition& out) {
                    out.sample(m.instance_labels_[id],
                               static_cast<double>(m.monitor_->instance(id).record.recent.size()));
+               }},
+        Family{instances, "keepwell_restart_budget", "gauge",
+               "Restarts of the instance that are allowed within that window.",
+               [](const Metrics& m, std::size_t id, Exposition& out) {
+                   const auto service = m.monitor_->stack().instances()[id].service;
+                   out.sample(m.instance_labels_[id],
+                              m.monitor_->stack().services()[service].spec->restart.max);
                }},
         Family{instances, "keepwell_actions_total", "counter", "Restart actions by their result.",
                [](const Metrics& m, std::size_t id, Exposition& out) {
@@ -231,20 +268,15 @@ std::span<const Metrics::Family> Metrics::families()
 
 void Metrics::attach(const Monitor& monitor)
 {
-    std::map<std::string, InstanceCount> instances_before;
-    std::map<std::string, ProbeCount> probes_before;
-    for (std::size_t i = 0; i < instance_labels_.size(); ++i)
-        instances_before.emplace(instance_labels_[i], instances_[i]);
-    for (std::size_t i = 0; i < probe_labels_.size(); ++i)
-        probes_before.emplace(probe_labels_[i], std::move(probes_[i]));
+    auto services_before = by_label(service_labels_, services_);
+    auto instances_before = by_label(instance_labels_, instances_);
+    auto probes_before = by_label(probe_labels_, probes_);
 
     monitor_ = &monitor;
     const auto& stack = monitor.stack();
     service_labels_.clear();
     instance_labels_.clear();
     probe_labels_.clear();
-    instances_.assign(stack.instances().size(), {});
-    probes_.assign(stack.probes().size(), {});
     for (const auto& service : stack.services())
         service_labels_.push_back(label("compose_project", service.spec->project.empty()
                                                                ? stack.spec().project
@@ -257,12 +289,9 @@ void Metrics::attach(const Monitor& monitor)
         probe_labels_.push_back(instance_labels_[probe.instance] + "," + label("probe", probe.spec->name) +
                                 "," + label("kind", kind_of(*probe.spec->spec)));
 
-    for (std::size_t i = 0; i < instances_.size(); ++i)
-        if (const auto found = instances_before.find(instance_labels_[i]); found != instances_before.end())
-            instances_[i] = found->second;
-    for (std::size_t i = 0; i < probes_.size(); ++i)
-        if (const auto found = probes_before.find(probe_labels_[i]); found != probes_before.end())
-            probes_[i] = std::move(found->second);
+    services_ = counts_of(service_labels_, services_before);
+    instances_ = counts_of(instance_labels_, instances_before);
+    probes_ = counts_of(probe_labels_, probes_before);
 }
 
 void Metrics::attempted(ProbeId id, const ProbeResult& result, const Health&)
@@ -277,8 +306,12 @@ void Metrics::attempted(ProbeId id, const ProbeResult& result, const Health&)
         ++count.durations[static_cast<std::size_t>(bucket)];
         count.duration_sum += took;
     }
-    if (result.outcome == Outcome::ok)
+    if (result.outcome == Outcome::ok) {
+        count.failing_since.reset();
         return;
+    }
+    if (result.outcome != Outcome::not_attempted && !count.failing_since)
+        count.failing_since = result.started;
     for (auto& [reason, failures] : count.failures)
         if (reason == result.reason) {
             ++failures;
@@ -288,6 +321,45 @@ void Metrics::attempted(ProbeId id, const ProbeResult& result, const Health&)
 }
 
 void Metrics::state_changed(InstanceId id, State, State, Clock::time_point) { ++instances_[id].transitions; }
+
+// An outage is over when the service is healthy again; what happens in maintenance is none.
+void Metrics::service_changed(ServiceId id, State, State after, Clock::time_point now)
+{
+    auto& count = services_[id];
+    if (after == State::unhealthy && !count.unhealthy_since) {
+        count.unhealthy_since = now;
+        ++count.detections.count;
+        count.detections.seconds += seconds(now - first_failure(id).value_or(now));
+    }
+    if (after == State::healthy && count.unhealthy_since) {
+        ++count.outages.count;
+        count.outages.seconds += seconds(now - *count.unhealthy_since);
+    }
+    if (after == State::healthy || after == State::maintenance)
+        count.unhealthy_since.reset();
+}
+
+std::optional<Clock::time_point> Metrics::first_failure(ServiceId id) const
+{
+    std::optional<Clock::time_point> first;
+    const auto& stack = monitor_->stack();
+    const auto& row = stack.services()[id];
+    for (auto each = row.first_instance; each < row.first_instance + row.instance_count; ++each) {
+        const auto& instance = stack.instances()[each];
+        for (auto probe = instance.first_probe; probe < instance.first_probe + instance.probe_count; ++probe)
+            if (const auto since = probes_[probe].failing_since;
+                since && stack.probes()[probe].spec->role != Role::gate && (!first || *since < *first))
+                first = since;
+    }
+    return first;
+}
+
+void Metrics::write_times(Exposition& out, ServiceId id, const Times& times) const
+{
+    out.sample("_sum", service_labels_[id], {}, times.seconds);
+    out.sample("_count", service_labels_[id], {}, static_cast<double>(times.count));
+}
+
 void Metrics::signal_raised(InstanceId id, const Signal&, Clock::time_point) { ++instances_[id].signals; }
 
 void Metrics::held(InstanceId id, Hold, Hold after, const std::string&, Clock::time_point)

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ public:
 
     void attempted(ProbeId, const ProbeResult&, const Health&) override;
     void state_changed(InstanceId, State, State, Clock::time_point) override;
+    void service_changed(ServiceId, State, State, Clock::time_point) override;
     void signal_raised(InstanceId, const Signal&, Clock::time_point) override;
     void held(InstanceId, Hold, Hold, const std::string&, Clock::time_point) override;
     void action_finished(InstanceId, const ActionOutcome&, Clock::time_point) override;
@@ -68,6 +70,7 @@ private:
         double duration_sum = 0;
         std::array<double, phase_count> phase_sums{};
         std::vector<std::pair<Reason, std::uint64_t>> failures{};
+        std::optional<Clock::time_point> failing_since{};  // begin of the first failure in a row
     };
     struct InstanceCount {
         std::uint64_t transitions = 0;
@@ -76,11 +79,23 @@ private:
         std::array<std::uint64_t, enum_names(ActionResult{}).size()> actions{};
         double action_seconds = 0;
     };
+    // How long something took, and how often: a summary without quantiles.
+    struct Times {
+        double seconds = 0;
+        std::uint64_t count = 0;
+    };
+    struct ServiceCount {
+        std::optional<Clock::time_point> unhealthy_since{};  // of an outage that has not ended
+        Times detections{};
+        Times outages{};
+    };
     struct Family;
     static std::span<const Family> families();
 
     void write_daemon(Exposition&, const DaemonFigures&) const;
     std::size_t row_count(const Family&) const;
+    void write_times(Exposition&, ServiceId, const Times&) const;
+    std::optional<Clock::time_point> first_failure(ServiceId) const;
     std::vector<std::string_view> fact_names() const;
     bool write_fact(std::string& out, Cursor& cursor, std::string_view name, std::size_t limit) const;
 
@@ -88,6 +103,7 @@ private:
     std::vector<std::string> service_labels_{};
     std::vector<std::string> instance_labels_{};
     std::vector<std::string> probe_labels_{};
+    std::vector<ServiceCount> services_{};
     std::vector<InstanceCount> instances_{};
     std::vector<ProbeCount> probes_{};
 };

@@ -123,6 +123,58 @@ TEST_CASE("metrics: series of removed services disappear, the others count on")
     CHECK(count("added", "0"));
 }
 
+TEST_CASE("metrics: an outage is timed from its first failure over the verdict to health")
+{
+    Metrics metrics;
+    StackSpec spec;
+    spec.services = {service("db")};
+    const auto at = [](int seconds) { return Clock::time_point{1000s} + std::chrono::seconds{seconds}; };
+    Monitor monitor{Stack{spec}, {&metrics}, at(0), 1};
+    metrics.attach(monitor);
+    const auto attempt = [&](Outcome outcome, int second) {
+        monitor.observe(0,
+                        result(outcome, outcome == Outcome::ok ? Reason::none : Reason::timeout, at(second)),
+                        at(second + 1));
+    };
+    const auto has = [&](const std::string& line) {
+        const auto labels = std::string{R"({compose_project="default",compose_service="db"} )"};
+        const auto name = line.substr(0, line.find(' '));
+        return metrics.page({}).find(name + labels + line.substr(name.size() + 1) + "\n") !=
+               std::string::npos;
+    };
+    attempt(Outcome::ok, 10);
+    attempt(Outcome::no_response, 20);  // passes by itself: no outage
+    attempt(Outcome::ok, 30);
+    CHECK(has("keepwell_outage_detection_seconds_count 0"));
+
+    attempt(Outcome::no_response, 40);
+    attempt(Outcome::not_attempted, 50);
+    attempt(Outcome::no_response, 60);
+    attempt(Outcome::no_response, 70);
+    CHECK(has("keepwell_outage_detection_seconds_count 1"));
+    CHECK(has("keepwell_outage_detection_seconds_sum 31"));
+    CHECK(has("keepwell_outage_seconds_count 0"));
+
+    SECTION("it ends when the service is healthy, also over a restart and a reload")
+    {
+        monitor.instance_started(0, at(80));
+        Monitor after{Stack{spec}, {&metrics}, at(85), 1};
+        after.adopt(monitor, at(85));
+        metrics.attach(after);
+        after.observe(0, result(Outcome::ok, Reason::none, at(90)), at(91));
+        CHECK(has("keepwell_outage_detection_seconds_count 1"));
+        CHECK(has("keepwell_outage_seconds_count 1"));
+        CHECK(has("keepwell_outage_seconds_sum 20"));
+    }
+    SECTION("what ends in maintenance is not one that was healed")
+    {
+        monitor.maintain(0, true, "new disk", at(80));
+        attempt(Outcome::ok, 90);
+        monitor.maintain(0, false, "", at(100));
+        CHECK(has("keepwell_outage_seconds_count 0"));
+    }
+}
+
 TEST_CASE("metrics: a large page comes in slices that add up to the whole")
 {
     Metrics metrics;
