@@ -86,6 +86,8 @@ void Loader::load(const Node& root)
         auto probe = read_probe(reader_, *keys_.self_check.node, keys_.defaults);
         if (probe.name.empty())
             probe.name = "self_check";
+        if (config_.docker)
+            ask_engine(probe, *config_.docker);
         if (probe.spec)
             config_.self_check = std::move(probe);
     }
@@ -155,6 +157,7 @@ void Loader::name_containers(Service& service) const
     service.project = found->project;
     if (const auto origin = services_.origins.find(service.name); origin != services_.origins.end())
         service.origin = origin->second;
+    service.native = found->native && service.origin == found->origin;
     for (auto& instance : service.instances) {
         const auto same = std::ranges::find(found->instances, instance.name, &docker::FoundInstance::name);
         if (same == found->instances.end())
@@ -250,10 +253,14 @@ void Loader::load_probes(const Node* node, const Timing& defaults, Service& serv
     for (std::size_t i = 0; i < service.instances.size(); ++i) {
         auto& instance = service.instances[i];
         // Mistakes are told once, and probes that are alike are shared.
-        if (i == 0 || (differ && reader_.complaints() == before))
+        if (i == 0 || (differ && reader_.complaints() == before)) {
             probes = read_probes(
                 reader_, *node, defaults,
                 {config_.stack.project, service.name, instance.name, instance.address, instance.container});
+            for (auto& probe : probes)
+                if (config_.docker)
+                    ask_engine(probe, *config_.docker);
+        }
         instance.probes = probes;
     }
 }

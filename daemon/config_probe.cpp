@@ -121,29 +121,20 @@ void add_setting(Node& into, std::string_view setting, std::vector<Problem>& pro
         problems.push_back({.text = "expected key=value, found " + shown(setting)});
         return;
     }
-    auto* place = &into;
-    for (auto rest = setting.substr(0, equals); !rest.empty();) {
-        const auto key = rest.substr(0, rest.find('.'));
-        rest.remove_prefix(std::min(key.size() + 1, rest.size()));
-        auto child = std::ranges::find(place->children, key, &Node::key);
-        if (child == place->children.end())
-            child = place->children.insert(child, Node{.key = std::string{key}});
-        place->kind = Node::Kind::mapping;
-        place = &*child;
-    }
+    auto& place = place_for(into, setting.substr(0, equals));
     // What does not begin like a list, a mapping or a quoted text is a text as it stands.
     const auto value = setting.substr(equals + 1);
-    const auto key = std::move(place->key);
+    const auto key = std::move(place.key);
     if (value.starts_with('[') || value.starts_with('{') || value.starts_with('"') ||
         value.starts_with('\'')) {
         auto document = parse_document(value, {}, [](std::string_view) { return std::nullopt; });
         for (auto& problem : document.problems)
             problems.push_back({.path = key, .text = problem.text, .suggestion = problem.suggestion});
-        *place = std::move(document.root);
+        place = std::move(document.root);
     } else {
-        *place = Node{.kind = Node::Kind::scalar, .text = std::string{value}};
+        place = Node{.kind = Node::Kind::scalar, .text = std::string{value}};
     }
-    place->key = key;
+    place.key = key;
 }
 
 Node target_node(std::string key, std::span<const std::string> words)
@@ -226,6 +217,21 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
     }
     name_probes(probes);
     return probes;
+}
+
+void ask_engine(Probe& probe, const EngineOptions& engine)
+{
+    if (!probe.spec || engine == EngineOptions{})
+        return;
+    auto spec = *probe.spec;
+    if (auto* docker = std::get_if<DockerSpec>(&spec); docker && docker->engine == EngineOptions{})
+        docker->engine = engine;
+    else if (auto* exec = std::get_if<ExecSpec>(&spec);
+             exec && !exec->container.empty() && exec->engine == EngineOptions{})
+        exec->engine = engine;
+    else
+        return;
+    probe.spec = std::make_shared<const ProbeSpec>(std::move(spec));
 }
 
 LoadedProbe make_probe(std::string_view kind, std::string_view target, std::span<const std::string> settings)

@@ -26,6 +26,9 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
 // One entry: settings, and exactly one key that is a kind.
 Probe read_probe(Reader& reader, const Node& entry, const Timing& defaults);
 
+// A probe that asks a Docker Engine, and does not say which, asks this one.
+void ask_engine(Probe& probe, const EngineOptions& engine);
+
 // An entry of `probes` from its parts: a kind, the value of the kind's first key, and settings as
 // make_probe() takes them. What is wrong with the settings is added to the problems.
 Node probe_entry(std::string_view kind, std::span<const std::string> target,

@@ -75,6 +75,21 @@ void lay_over(Node& under, const Node& over)
     under.key_mark = over.key_mark;
 }
 
+Node& place_for(Node& root, std::string_view path)
+{
+    auto* place = &root;
+    while (!path.empty()) {
+        const auto key = path.substr(0, path.find('.'));
+        path.remove_prefix(std::min(key.size() + 1, path.size()));
+        auto child = std::ranges::find(place->children, key, &Node::key);
+        if (child == place->children.end())
+            child = place->children.insert(child, Node{.key = std::string{key}});
+        place->kind = Node::Kind::mapping;
+        place = &*child;
+    }
+    return *place;
+}
+
 const Node* Node::find(std::string_view name) const
 {
     const auto child = std::ranges::find(children, name, &Node::key);

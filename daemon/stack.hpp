@@ -104,6 +104,7 @@ struct Service {
     bool all_addresses = false;  // `instances: all`: one instance for each address of the probes' host name
     std::string project{};       // of a service that was found in containers; empty: the stack's
     std::string origin{};        // where its probes come from, in words; empty: the configuration file
+    bool native = false;         // its probes are its container's health check, asked by ourselves
     bool operator==(const Service&) const = default;
 };
 

@@ -18,7 +18,8 @@ struct DockerSpec {
             required("container", &DockerSpec::container, "name or id of the container"),
             optional("health", &DockerSpec::health,
                      "what its health check says counts, too, when it has one; else only that it runs"),
-            optional("engine", &DockerSpec::engine, "which Docker Engine is asked"),
+            optional("engine", &DockerSpec::engine,
+                     "which Docker Engine is asked; unset: that of the key `docker`"),
         };
     }
     std::vector<std::string> faults() const;

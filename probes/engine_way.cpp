@@ -72,8 +72,10 @@ std::expected<EngineWay, std::string> by_address(EngineWay way, std::string_view
 
 std::expected<EngineWay, std::string> by_host(EngineWay way)
 {
-    const std::string_view host{way.host};
-    const auto rest_after = [&](std::string_view scheme) { return host.substr(scheme.size()); };
+    const std::string host = way.host;  // which the way takes along
+    const auto rest_after = [&](std::string_view scheme) {
+        return std::string_view{host}.substr(scheme.size());
+    };
     if (host.starts_with("unix://"))
         return by_socket(std::move(way), rest_after("unix://"));
     if (host.starts_with('/'))

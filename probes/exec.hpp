@@ -47,7 +47,8 @@ struct ExecSpec {
             optional("container", &ExecSpec::container,
                      "name or id of a container to run it in; environment, directory and user are then the "
                      "container's, and the Docker Engine must allow exec"),
-            optional("engine", &ExecSpec::engine, "which Docker Engine runs it in the container"),
+            optional("engine", &ExecSpec::engine,
+                     "which Docker Engine runs it in the container; unset: that of the key `docker`"),
         };
     }
     std::vector<std::string> faults() const;

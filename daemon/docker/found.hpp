@@ -25,6 +25,7 @@ struct FoundService {
     Node settings{};       // what the containers themselves tell: probes, their times, dependencies
     Node labels{};         // what their `keepwell.*` labels ask for; these go before the configuration file
     std::string origin{};  // where the probes in `settings` come from, in words
+    bool native = false;   // those are the container's health check, asked by ourselves
     bool operator==(const FoundService&) const = default;
 };
 

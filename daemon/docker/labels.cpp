@@ -13,22 +13,6 @@ namespace {
 
 constexpr std::string_view prefix = "keepwell.";
 
-// Under `path` (keys with dots between them); what stands in the way is replaced.
-Node& place_for(Node& root, std::string_view path)
-{
-    auto* place = &root;
-    while (!path.empty()) {
-        const auto key = path.substr(0, path.find('.'));
-        path.remove_prefix(std::min(key.size() + 1, path.size()));
-        auto child = std::ranges::find(place->children, key, &Node::key);
-        if (child == place->children.end())
-            child = place->children.insert(child, Node{.key = std::string{key}});
-        place->kind = Node::Kind::mapping;
-        place = &*child;
-    }
-    return *place;
-}
-
 void set(Node& root, std::string_view path, Node value)
 {
     auto& place = place_for(root, path);

@@ -63,21 +63,12 @@ Node entry_of(const compose::NativeProbe& probe, std::vector<Problem>& problems)
     for (const auto& each : probe.settings) {
         if (!each.secret)
             continue;
-        auto* place = &entry.children.back();
-        for (auto rest = std::string_view{each.key}; !rest.empty();) {
-            const auto key = rest.substr(0, rest.find('.'));
-            rest.remove_prefix(std::min(key.size() + 1, rest.size()));
-            auto child = std::ranges::find(place->children, key, &Node::key);
-            if (child == place->children.end())
-                child = place->children.insert(child, Node{.key = std::string{key}});
-            place->kind = Node::Kind::mapping;
-            place = &*child;
-        }
-        *place = Node{.kind = Node::Kind::scalar,
-                      .quoted = true,
-                      .from_variable = true,
-                      .key = place->key,
-                      .text = each.value};
+        auto& place = place_for(entry.children.back(), each.key);
+        place = Node{.kind = Node::Kind::scalar,
+                     .quoted = true,
+                     .from_variable = true,
+                     .key = place.key,
+                     .text = each.value};
     }
     return entry;
 }
@@ -148,7 +139,7 @@ std::optional<Probing> by_translation(const Container& container)
     if (has_errors(problems))
         return {};
     const auto times = times_of(check);
-    Probing probing{.settings = {.kind = Node::Kind::mapping}};
+    Probing probing{.settings = {.kind = Node::Kind::mapping}, .native = true};
     probing.settings.children = {
         list_of(std::move(entries)), duration("interval", times.interval), duration("timeout", times.timeout),
         scalar("retries", std::to_string(times.retries)), duration("start_period", times.start_period)};

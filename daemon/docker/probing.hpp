@@ -12,6 +12,7 @@ namespace keepwell::docker {
 struct Probing {
     Node settings{};       // keys of an entry of `services`: probes and their times
     std::string origin{};  // where they come from, in words
+    bool native = false;   // they are the container's health check, asked by ourselves
 };
 
 // The probes say {address} and {container}.

@@ -127,6 +127,7 @@ private:
                                                                           : Access::closed);
         service.settings = std::move(probing.settings);
         service.origin = std::move(probing.origin);
+        service.native = probing.native;
         add_restart(model, service.settings);
         service.labels = settings_of_labels(model, found_.notes);
         note_edges(name, group);

@@ -35,11 +35,11 @@ public:
     // Another keepwell of the same project acts: this one watches.
     bool stands_by() const { return stands_by_; }
 
-    // To be told of every state of an instance. One that was never well here while its own health check
-    // passes listens on the container's loopback only: from then on Docker's word counts, and changed() is
-    // called.
+    // To be told of every state of an instance whose health check we ask ourselves. One that was never well
+    // here while Docker calls it healthy listens on the container's loopback only: from then on Docker's word
+    // counts, and changed() is called.
     void note_state(const std::string& service, const std::string& container, State state);
-    // Before anything is done to it: it was never well here, and Docker does not say that it is unhealthy.
+    // Before anything is done to such a one: it was never well here, and Docker does not call it unhealthy.
     bool is_disputed(const std::string& container) const;
 
     // Tells the monitor what has been started since the last call, and what is not to be watched now.

@@ -174,7 +174,7 @@ Watcher::Settings Daemon::settings()
     return {.self_check = check,
             .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
                                                                                       ActionContext context) {
-                if (containers_ && containers_->is_disputed(context.container))
+                if (is_disputed(context))
                     return not_done(
                         "it was never well from here, and Docker does not call it unhealthy: what its health "
                         "check asks "
@@ -183,16 +183,28 @@ Watcher::Settings Daemon::settings()
             }};
 }
 
+// What a person has said to ask is not for Docker to dispute.
+bool Daemon::is_disputed(const ActionContext& context) const
+{
+    const auto& stack = watcher_->monitor().stack();
+    const auto service = stack.find(context.service);
+    return containers_ && service && stack.services()[*service].spec->native &&
+           containers_->is_disputed(context.container);
+}
+
 // Later: whoever tells of a state cannot be taken over meanwhile.
 void Daemon::Comparer::state_changed(InstanceId id, State, State after, Clock::time_point)
 {
     const auto& stack = monitor->stack();
     const auto& row = stack.instances()[id];
-    asio::post(daemon.loop_, [&daemon = daemon, service = stack.services()[row.service].spec->name,
-                              container = row.spec->container, after] {
-        if (daemon.containers_)
-            daemon.containers_->note_state(service, container, after);
-    });
+    const auto& service = *stack.services()[row.service].spec;
+    if (!service.native)
+        return;
+    asio::post(daemon.loop_,
+               [&daemon = daemon, service = service.name, container = row.spec->container, after] {
+                   if (daemon.containers_)
+                       daemon.containers_->note_state(service, container, after);
+               });
 }
 
 std::expected<void, std::string> Daemon::reload()

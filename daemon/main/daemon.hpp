@@ -57,6 +57,7 @@ private:
     void take_over(std::unique_ptr<Monitor> monitor);
     std::unique_ptr<Monitor> make_monitor();
     Watcher::Settings settings();
+    bool is_disputed(const ActionContext& context) const;
     void listen();
     void choose_state_file();
     void remember();

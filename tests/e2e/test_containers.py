@@ -76,7 +76,7 @@ SHAPES = {
         {"side": ["tcp {address:", "not while cache is not healthy"]}),
     "a-check-of-its-own": (
         {"job": {**SLEEP, "healthcheck": {"test": "test -d /tmp", **QUICK}}},
-        {"job": ["Docker's verdict", "docker {container: keepwell-a-check-of-its-own-job-1}"]}),
+        {"job": ["Docker's verdict", "docker {container: keepwell-a-check-of-its-own-job-1"]}),
     "a-worker-that-nobody-can-ask": ({"worker": dict(SLEEP)},
                                      {"worker": ["only whether it runs", "readiness", "never causes a restart"]}),
     "a-check-that-checks-nothing": (

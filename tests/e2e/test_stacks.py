@@ -172,7 +172,6 @@ def test_a_stack_comes_up_as_its_document_says_and_leaves_nothing(engine, name):
         check_nothing_is_left_of_it(up)
 
 
-@pytest.mark.xfail(reason="the hung copy is not replaced any more; why is not known yet")
 @pytest.mark.xdist_group("swarm")
 def test_the_swarm_stack_comes_up_has_a_hung_copy_replaced_and_leaves_nothing(engine):
     replicas = {"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1, "keepwell": 1}

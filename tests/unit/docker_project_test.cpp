@@ -400,3 +400,23 @@ TEST_CASE("a password of a health check reaches the probe and nobody else")
     CHECK_FALSE(text_of(loaded.config).contains("hunter2"));
     CHECK_FALSE(service_of(loaded, "cache").origin.contains("hunter2"));
 }
+
+TEST_CASE("probes ask the Engine that the services were found in, unless they name another one")
+{
+    const auto engine_of = [](const Probe& probe) {
+        const auto* docker = std::get_if<DockerSpec>(probe.spec.get());
+        return docker ? docker->engine.host : std::get<ExecSpec>(*probe.spec).engine.host;
+    };
+    auto gated = compose("gated");
+    gated.labels["keepwell.probes"] =
+        "[{docker: {container: x, engine: {host: /other}}}, {exec: {argv: [nginx, -t], container: x}}, "
+        "{exec: true}]";
+    const auto loaded =
+        load(find({compose("quiet"), gated}), "docker: {host: /proxy}\nself_check: {docker: self}");
+    CHECK(engine_of(service_of(loaded, "quiet").instances[0].probes.at(0)) == "/proxy");
+    const auto& probes = service_of(loaded, "gated").instances[0].probes;
+    CHECK(engine_of(probes.at(0)) == "/other");
+    CHECK(engine_of(probes.at(1)) == "/proxy");
+    CHECK(engine_of(probes.at(2)).empty());
+    CHECK(engine_of(*loaded.config.self_check) == "/proxy");
+}

@@ -367,6 +367,9 @@ TEST_CASE("engine: hosts that are understood, and those that are not")
     auto [text, socket, address, tls] = GENERATE(table<std::string, std::string, std::string, bool>({
         {"unix:///run/docker.sock", "/run/docker.sock", "", false},
         {"/run/podman/podman.sock", "/run/podman/podman.sock", "", false},
+        {"/x", "/x", "", false},
+        {"unix:///x", "/x", "", false},
+        {"tcp://a:1", "", "a:1", false},
         {"tcp://proxy:2375", "", "proxy:2375", false},
         {"tcp://proxy:2375/", "", "proxy:2375", false},
         {"tcp://proxy", "", "proxy:2375", false},
