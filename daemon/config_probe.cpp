@@ -203,8 +203,15 @@ std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& d
     std::unordered_set<std::string> names;
     for (std::size_t i = 0; i < list.children.size(); ++i) {
         auto entry = list.children[i];
-        fill_in(entry, words);
         const auto step = reader.enter(i);
+        if (words.address.empty() && !words.container.empty() && needs_address(entry)) {
+            reader.warn(entry.place(),
+                        fmt::format("{} has no address that keepwell can reach: it is not asked this now",
+                                    words.container),
+                        "put keepwell on one of its networks");
+            continue;
+        }
+        fill_in(entry, words);
         auto probe = read_probe(reader, entry, defaults);
         if (!probe.name.empty() && !names.insert(probe.name).second)
             reader.complain(entry.find("name")->mark,

@@ -102,8 +102,8 @@ void History::signal_cleared(InstanceId id, const Signal& signal, Clock::time_po
 
 void History::held(InstanceId id, Hold, Hold after, const std::string& detail, Clock::time_point at)
 {
-    if (after == Hold::none || after == Hold::healthy)
-        return;
+    if (after == Hold::none || after == Hold::healthy || after == Hold::in_flight)
+        return;  // there is nothing to restart, or that it is being restarted was told
     remember("held", id,
              fmt::format("not restarted: {}{}{}", words(after), detail.empty() ? "" : ": ", detail), at);
     const auto& last = happenings_.back();

@@ -71,6 +71,15 @@ LoadedConfig load(const Found& found, std::string_view file = "docker: true")
     return parse_config(file, "keepwell.yaml", ".", environment, &found);
 }
 
+// `tcp exec`
+std::string kinds_of(const Instance& instance)
+{
+    std::vector<std::string_view> kinds;
+    for (const auto& probe : instance.probes)
+        kinds.push_back(kind_of(*probe.spec));
+    return fmt::format("{}", fmt::join(kinds, " "));
+}
+
 const Service& service_of(const LoadedConfig& loaded, std::string_view name)
 {
     INFO(render(loaded.problems));
@@ -419,4 +428,38 @@ TEST_CASE("probes ask the Engine that the services were found in, unless they na
     CHECK(engine_of(probes.at(1)) == "/proxy");
     CHECK(engine_of(probes.at(2)).empty());
     CHECK(engine_of(*loaded.config.self_check) == "/proxy");
+}
+
+TEST_CASE("of a container without an address only what needs none is asked, and the others are asked all")
+{
+    auto first = compose("api", "1");
+    auto second = compose("api", "2");
+    first.addresses = {{"net", ""}};
+    for (auto* each : {&first, &second})
+        each->labels["keepwell.probes"] = R"([{tcp: "{address}:80"}, {exec: [true], role: readiness}])";
+    const auto loaded = load(find({first, second}));
+    const auto& api = service_of(loaded, "api");
+    CHECK(kinds_of(api.instances[0]) == "exec");
+    CHECK(kinds_of(api.instances[1]) == "tcp exec");
+    CHECK(render(loaded.problems).contains("shop-api-1 has no address that keepwell can reach"));
+
+    const std::string file = R"({docker: true, services: {db: {probes: [{tcp: "{address}:5432"}]}}})";
+    auto db = compose("db");
+    db.addresses.clear();
+    CHECK(service_of(load(find({db, second}), file), "db").instances[0].probes.empty());
+    CHECK(kinds_of(service_of(load(find({compose("db"), second}), file), "db").instances[0]) == "tcp");
+}
+
+TEST_CASE("only a health check that is asked by ourselves can be disputed by Docker")
+{
+    auto own = with_check(compose("own"), "redis-cli ping");
+    auto labelled = with_check(compose("labelled"), "redis-cli ping");
+    labelled.labels["keepwell.probes"] = R"([{tcp: "{address}:80"}])";
+    auto strange = with_check(compose("strange"), "test -f /x");
+    const auto loaded = load(find({own, labelled, strange, with_check(compose("filed"), "redis-cli ping")}),
+                             R"({docker: true, services: {filed: {probes: [{tcp: "{address}:1"}]}}})");
+    CHECK(service_of(loaded, "own").native);
+    CHECK_FALSE(service_of(loaded, "labelled").native);
+    CHECK_FALSE(service_of(loaded, "strange").native);
+    CHECK_FALSE(service_of(loaded, "filed").native);
 }
