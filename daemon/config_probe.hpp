@@ -19,8 +19,8 @@ struct Placeholders {
 bool differs_by_instance(const Node& node);
 bool needs_address(const Node& node);
 
-// The entries of a `probes` list. Entries with mistakes are left out, and so are those that need the address of
-// a container that has none.
+// The entries of a `probes` list. Entries with mistakes are left out, and so are those that need the address
+// of a container that has none.
 std::vector<Probe> read_probes(Reader& reader, const Node& list, const Timing& defaults,
                                const Placeholders& words);
 

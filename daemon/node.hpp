@@ -33,8 +33,8 @@ struct Node {
 // each other likewise.
 void lay_over(Node& under, const Node& over);
 
-// The value under keys with dots between them (`restart.docker.timeout`); made, and a mapping in the way made of
-// whatever stood there, when it is missing.
+// The value under keys with dots between them (`restart.docker.timeout`); made, and a mapping in the way made
+// of whatever stood there, when it is missing.
 Node& place_for(Node& root, std::string_view path);
 
 // `a list`, `a mapping`, `nothing`, or the text itself: what was found instead of what was expected.
