@@ -1,10 +1,10 @@
 #include "exporters/api.hpp"
 
 #include "daemon/log.hpp"
-#include "daemon/version.hpp"
 #include "exporters/status.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/ip/address.hpp>
 
 namespace keepwell {
 
@@ -14,11 +14,18 @@ constexpr std::string_view text_type = "text/plain; charset=utf-8";
 
 ApiResponse text(int status, std::string body)
 {
-    return {status, std::string{text_type}, std::move(body) + "\n", {}};
+    return {status, std::string{text_type}, std::move(body) + "\n"};
 }
 ApiResponse error(int status, std::string_view message)
 {
-    return {status, "application/json", error_json(message), {}};
+    return {status, "application/json", error_json(message)};
+}
+
+ApiResponse not_allowed(std::string allowed)
+{
+    auto response = error(405, "use " + allowed);
+    response.headers = {{"Allow", std::move(allowed)}};
+    return response;
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space)
@@ -60,11 +67,32 @@ bool takes_post(const std::string& path)
            });
 }
 
-// A page of another site must not be able to press our buttons through a browser on this machine.
+// Whether a browser was led here by a name that can only mean this host. Any other name may have been made to
+// point here by the site whose page is asking (DNS rebinding), or be a proxy's, behind which anybody is.
+bool is_own_name(std::string_view host)
+{
+    if (const auto colon = host.rfind(':'); colon != host.npos && !host.ends_with(']'))
+        host = host.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']'))
+        host = host.substr(1, host.size() - 2);
+    boost::system::error_code error;
+    const auto address = asio::ip::make_address(host, error);
+    return error ? host == "localhost" || host.ends_with(".localhost") : address.is_loopback();
+}
+
+// A page of another site must not be able to press our buttons through a browser on this machine. Browsers
+// name the asking page's site in one of two headers, or both, and no page can change them.
 bool from_other_site(const ApiRequest& request)
 {
-    return !request.origin.empty() && request.origin != "http://" + request.host &&
-           request.origin != "https://" + request.host;
+    const bool foreign_origin = !request.origin.empty() && request.origin != "http://" + request.host &&
+                                request.origin != "https://" + request.host;
+    return foreign_origin || (!request.fetch_site.empty() && request.fetch_site != "same-origin" &&
+                              request.fetch_site != "none");
+}
+
+bool from_browser(const ApiRequest& request)
+{
+    return !request.origin.empty() || !request.fetch_site.empty();
 }
 
 }  // namespace
@@ -94,33 +122,42 @@ std::optional<std::pair<std::string, std::map<std::string, std::string>>> split_
     return std::pair{std::move(*path), std::move(query)};
 }
 
+std::string Api::refusal(const ApiRequest& request, bool asks_as_browser)
+{
+    if (!request.trusted)
+        return "changes are only taken from the same host: over loopback or the unix socket";
+    if (asks_as_browser && !is_own_name(request.host))
+        return "changes are only taken from a browser on the same host that opens this page as localhost";
+    return {};
+}
+
 ApiResponse Api::answer(const ApiRequest& request)
 {
     const bool is_get = request.method == "GET" || request.method == "HEAD";
     const bool is_post = request.method == "POST" || (request.method == "PUT" && request.path == "/-/reload");
-    if (takes_post(request.path)) {
-        if (!is_post) {
-            auto response = error(405, "use POST");
-            response.allow = "POST";
-            return response;
-        }
-        return post(request);
-    }
-    auto response = get(request.path);
-    const bool there = response.status != 404 || request.path == "/metrics";  // which the server answers
-    if (there && !is_get) {
-        response = error(405, "use GET");
-        response.allow = "GET, HEAD";
-    }
-    return response;
+    if (takes_post(request.path))
+        return is_post ? post(request) : not_allowed("POST");
+    if (is_get)
+        return get(request);
+    auto only_looking = request;
+    only_looking.method = "HEAD";
+    auto response = get(only_looking);
+    return response.status == 404 ? response : not_allowed("GET, HEAD");
 }
 
-ApiResponse Api::get(const std::string& path)
+ApiResponse Api::get(const ApiRequest& request)
 {
     const auto now = Clock::now();
     const auto& monitor = watcher_.monitor();
+    const auto& path = request.path;
     if (path == "/")
-        return landing();
+        return status_page(request);
+    if (const auto name = segment_after(path, "/page/"))
+        return asset(*name, request);
+    if (const auto name = segment_after(path, "/badge/"))
+        return badge(*name, request);
+    if (path == "/metrics")
+        return metrics_page();
     if (path == "/-/healthy")
         return text(200, "keepwell is healthy.");
     if (path == "/-/ready")
@@ -130,15 +167,17 @@ ApiResponse Api::get(const std::string& path)
     if (const auto service = segment_after(path, "/health/"))
         return health(*service);
     if (path == "/api/v1/status")
-        return {200, "application/json", status_json(monitor, now), {}};
+        return {200, "application/json", status_json(monitor, now)};
     if (path == "/api/v1/signals")
-        return {200, "application/json", signals_json(monitor, history_, now), {}};
+        return {200, "application/json", signals_json(monitor, history_, now)};
+    if (path == "/api/v1/events")
+        return events(request);
     if (const auto name = segment_after(path, "/api/v1/services/")) {
         if (const auto id = monitor.stack().find(*name))
-            return {200, "application/json", service_json(monitor, *id, now), {}};
+            return {200, "application/json", service_json(monitor, *id, now)};
         return error(404, "no such service");
     }
-    return error(404, "no such page; see / for what there is");
+    return error(404, "no such page; docs/api.md lists what there is");
 }
 
 ApiResponse Api::post(const ApiRequest& request)
@@ -147,40 +186,43 @@ ApiResponse Api::post(const ApiRequest& request)
         if (!watcher_.monitor().stack().find(*service))
             return error(404, "no such service");
         beat_(*service);
-        return {204, "application/json", {}, {}};
+        return {204, "application/json"};
     }
-    if (!request.trusted)
-        return error(403, "this is only allowed from the same host: over loopback or the unix socket");
     if (from_other_site(request))
         return error(403, "not from another site's page");
+    if (const auto why = refusal(request, from_browser(request)); !why.empty())
+        return error(403, why);
     if (request.path == "/-/reload") {
         if (const auto done = reload_(); !done)
             return text(500, "reload failed, the configuration stays as it was:\n" + done.error());
         return text(200, "reloaded");
     }
-    if (const auto service = segment_after(request.path, "/api/v1/maintenance/")) {
-        const auto note = request.query.find("note");
-        return maintain(*service, true, note == request.query.end() ? std::string{} : note->second);
-    }
+    if (const auto service = segment_after(request.path, "/api/v1/maintenance/"))
+        return maintain(*service, true, request);
     if (const auto service = segment_after(request.path, "/api/v1/resume/"))
-        return maintain(*service, false, {});
+        return maintain(*service, false, request);
     return error(404, "no such page");
 }
 
-ApiResponse Api::maintain(const std::string& service, bool on, const std::string& note)
+ApiResponse Api::maintain(const std::string& service, bool on, const ApiRequest& request)
 {
     auto& monitor = watcher_.monitor();
     const auto id = monitor.stack().find(service);
     if (!id)
         return error(404, "no such service");
+    const auto found = request.query.find("note");
+    const auto note = found == request.query.end() ? std::string{} : found->second.substr(0, 200);
     if (on)
-        monitor.maintain(*id, true, note.substr(0, 200), Clock::now());
+        monitor.maintain(*id, true, note, Clock::now());
     else
         monitor.resume(*id, Clock::now());
     watcher_.wake();
+    page_.touch(*id);
     log(LogLevel::info, on ? "maintenance begun by hand" : "resumed by hand",
-        {{"service", service}, {"note", note.substr(0, 200)}});
-    return {200, "application/json", service_json(monitor, *id, Clock::now()), {}};
+        {{"service", service}, {"note", note}});
+    if (request.accept.find("text/html") != std::string::npos)  // the page's button, pressed without a script
+        return {303, "text/plain", "done\n", {{"Location", fmt::format("/#service-{}", *id)}}};
+    return {200, "application/json", service_json(monitor, *id, Clock::now())};
 }
 
 // 200 while healthy (or in maintenance, which is on purpose), 503 otherwise: made for load balancers and
@@ -193,7 +235,7 @@ ApiResponse Api::health(std::string_view service) const
         std::string lines;
         for (ServiceId id = 0; id < monitor.stack().services().size(); ++id)
             lines += monitor.stack().services()[id].spec->name + ": " + health_line(monitor, id) + "\n";
-        return {good(monitor.stack_state()) ? 200 : 503, std::string{text_type}, std::move(lines), {}};
+        return {good(monitor.stack_state()) ? 200 : 503, std::string{text_type}, std::move(lines)};
     }
     const auto id = monitor.stack().find(service);
     if (!id)
@@ -214,20 +256,20 @@ ApiResponse Api::ready() const
     return text(200, "keepwell is ready.");
 }
 
-ApiResponse Api::landing() const
+// As much memory as the page before took: to move megabytes to where there is more room holds up the loop for
+// longer than a slice.
+ApiResponse Api::metrics_page() const
 {
-    return text(200,
-                fmt::format("keepwell {}\n\n"
-                            "  /metrics                      for Prometheus\n"
-                            "  /health, /health/SERVICE      200 when healthy, else 503, with the reason\n"
-                            "  /api/v1/status                everything that is known, as JSON\n"
-                            "  /api/v1/services/SERVICE      one service\n"
-                            "  /api/v1/signals               raised signals, and what happened lately\n"
-                            "  /-/healthy, /-/ready          keepwell itself\n"
-                            "  POST /api/v1/heartbeat/SERVICE\n"
-                            "  POST /api/v1/maintenance/SERVICE?note=..., POST /api/v1/resume/SERVICE, POST "
-                            "/-/reload (same host only)",
-                            version));
+    static std::size_t usual_size = 0;
+    ApiResponse response{200, "text/plain; version=0.0.4; charset=utf-8"};
+    response.body.reserve(usual_size);
+    response.more = [this, figures = figures_(), cursor = Metrics::Cursor{}](std::string& body) mutable {
+        const bool more = metrics_.write(body, cursor, figures);
+        if (!more)
+            usual_size = body.size() + body.size() / 16;
+        return more;
+    };
+    return response;
 }
 
 }  // namespace keepwell

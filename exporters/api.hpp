@@ -3,11 +3,14 @@
 #include "daemon/watcher.hpp"
 #include "exporters/history.hpp"
 #include "exporters/metrics.hpp"
+#include "exporters/page/page.hpp"
 
 #include <expected>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace keepwell {
 
@@ -16,8 +19,13 @@ struct ApiRequest {
     std::string method{};
     std::string path{};  // percent-decoded, without the query
     std::map<std::string, std::string> query{};
-    std::string origin{};  // the Origin header of a browser
+    // Headers, empty where there are none:
     std::string host{};
+    std::string origin{};      // a browser's word for whose page asks
+    std::string fetch_site{};  // Sec-Fetch-Site, another one
+    std::string accept{};
+    std::string if_none_match{};
+    std::string last_event_id{};
     std::string body{};
     bool trusted = false;  // from loopback or the unix socket
 };
@@ -26,7 +34,12 @@ struct ApiResponse {
     int status = 200;
     std::string content_type = "application/json";
     std::string body{};
-    std::string allow{};  // for 405
+    std::vector<std::pair<std::string_view, std::string>>
+        headers{};  // without a Cache-Control it is "no-store"
+    // Appends the next slice to the body and returns whether there is more: the server frees the loop for
+    // others between two slices.
+    std::function<bool(std::string& body)> more{};
+    std::shared_ptr<EventStream> events{};  // what follows the body, until it ends
 };
 
 // Splits a request target into the decoded path and its query; nothing when it is malformed (RFC 3986 §2.1,
@@ -41,34 +54,41 @@ public:
     using Beat = std::function<void(const std::string& service)>;
     using Figures = std::function<DaemonFigures()>;
 
-    Api(Watcher& watcher, const Metrics& metrics, const History& history, Reload reload, Beat beat,
-        Figures figures)
+    Api(Watcher& watcher, const Metrics& metrics, const History& history, Page& page, Reload reload,
+        Beat beat, Figures figures)
         : watcher_{watcher},
           metrics_{metrics},
           history_{history},
+          page_{page},
           reload_{std::move(reload)},
           beat_{std::move(beat)},
           figures_{std::move(figures)}
     {
     }
 
-    // Answers everything but /metrics, which the server writes in slices.
     ApiResponse answer(const ApiRequest& request);
 
-    const Metrics& metrics() const { return metrics_; }
-    DaemonFigures figures() const { return figures_(); }
-
 private:
-    ApiResponse get(const std::string& path);
+    // Why this request may change nothing, in words; empty when it may.
+    static std::string refusal(const ApiRequest& request, bool asks_as_browser);
+
+    ApiResponse get(const ApiRequest& request);
     ApiResponse post(const ApiRequest& request);
     ApiResponse health(std::string_view service) const;
     ApiResponse ready() const;
-    ApiResponse landing() const;
-    ApiResponse maintain(const std::string& service, bool on, const std::string& note);
+    ApiResponse metrics_page() const;
+    ApiResponse maintain(const std::string& service, bool on, const ApiRequest& request);
+
+    // api_page.cpp: what people look at
+    ApiResponse status_page(const ApiRequest& request) const;
+    ApiResponse asset(const std::string& name, const ApiRequest& request) const;
+    ApiResponse badge(const std::string& name, const ApiRequest& request) const;
+    ApiResponse events(const ApiRequest& request);
 
     Watcher& watcher_;
     const Metrics& metrics_;
     const History& history_;
+    Page& page_;
     Reload reload_;
     Beat beat_;
     Figures figures_;

@@ -1,6 +1,6 @@
 #include "exporters/server.hpp"
 
-#include "daemon/log.hpp"
+#include "exporters/conversation.hpp"
 #include "probes/address.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -9,10 +9,8 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,142 +19,22 @@
 
 namespace keepwell {
 
-namespace beast = boost::beast;
-namespace http = beast::http;
-
 namespace {
 
 using Socket = asio::generic::stream_protocol::socket;
-using Connection = beast::basic_stream<asio::generic::stream_protocol>;
 
 constexpr std::size_t most_connections = 512;
-constexpr std::uint32_t most_header_bytes = 16 << 10;
-constexpr std::uint64_t most_body_bytes = 64 << 10;
-constexpr auto request_limit =
-    10s;  // for a request to arrive once its first byte has, and for the answer to be taken
-constexpr auto idle_limit = 120s;     // between two requests of one connection
 constexpr auto accept_pause = 100ms;  // when there is no descriptor for another connection
 
-struct Session {
-    Connection stream;
-    bool trusted;
-};
-
-http::response<http::string_body> to_beast(const http::request<http::string_body>& request,
-                                           ApiResponse answer)
-{
-    http::response<http::string_body> response{static_cast<http::status>(answer.status), request.version()};
-    if (!answer.body.empty() || answer.status != 204)
-        response.set(http::field::content_type, answer.content_type);
-    if (!answer.allow.empty())
-        response.set(http::field::allow, answer.allow);
-    response.set(http::field::cache_control, "no-store");
-    response.set("X-Content-Type-Options", "nosniff");
-    response.body() = std::move(answer.body);
-    response.prepare_payload();
-    response.keep_alive(request.keep_alive());
-    return response;
-}
-
-ApiRequest to_api(const http::request<http::string_body>& request, bool trusted,
-                  std::pair<std::string, std::map<std::string, std::string>> target)
-{
-    return {.method = std::string{request.method_string()},
-            .path = std::move(target.first),
-            .query = std::move(target.second),
-            .origin = std::string{request[http::field::origin]},
-            .host = std::string{request[http::field::host]},
-            .body = request.body(),
-            .trusted = trusted};
-}
-
-// The metrics page in slices, with the loop free to probe between them. As much memory as the page before
-// took: to move megabytes to where there is more room holds up the loop for longer than a slice.
-asio::awaitable<std::string> metrics_page(const Api& api)
-{
-    static std::size_t usual_size = 0;
-    std::string page;
-    page.reserve(usual_size);
-    Metrics::Cursor cursor;
-    const auto figures = api.figures();
-    const auto executor = co_await asio::this_coro::executor;
-    while (api.metrics().write(page, cursor, figures))
-        co_await asio::post(executor, asio::use_awaitable);
-    usual_size = page.size() + page.size() / 16;
-    co_return page;
-}
-
-asio::awaitable<ApiResponse> answer(Api& api, const http::request<http::string_body>& request, bool trusted)
-{
-    auto target = split_target({request.target().data(), request.target().size()});
-    if (!target)
-        co_return ApiResponse{400, "text/plain", "malformed request target\n", {}};
-    const bool is_get = request.method() == http::verb::get || request.method() == http::verb::head;
-    if (target->first == "/metrics" && is_get) {
-        auto page = co_await metrics_page(api);
-        co_return ApiResponse{200, "text/plain; version=0.0.4; charset=utf-8", std::move(page), {}};
-    }
-    co_return api.answer(to_api(request, trusted, std::move(*target)));
-}
-
-// One connection from its first byte to its end. A peer that misbehaves gets an answer where that makes
-// sense, and is closed.
-asio::awaitable<void> converse(Session session, std::shared_ptr<Api*> api,
-                               std::shared_ptr<std::size_t> connections)
+// One of the connections that are counted.
+asio::awaitable<void> serve_one(Socket socket, bool trusted, std::shared_ptr<Api*> api,
+                                std::shared_ptr<std::size_t> connections)
 {
     const struct Leave {
         std::shared_ptr<std::size_t> count;
         ~Leave() { --*count; }
     } leave{connections};
-    beast::flat_buffer buffer;
-    try {
-        for (;;) {
-            http::request_parser<http::string_body> parser;
-            parser.header_limit(most_header_bytes);
-            parser.body_limit(most_body_bytes);
-            session.stream.expires_after(idle_limit);
-            if (buffer.size() == 0) {
-                const auto room = buffer.prepare(4096);
-                buffer.commit(co_await session.stream.async_read_some(room, asio::use_awaitable));
-            }
-            session.stream.expires_after(request_limit);
-            const auto [error, count] = co_await http::async_read(session.stream, buffer, parser,
-                                                                  asio::as_tuple(asio::use_awaitable));
-            if (error == http::error::end_of_stream || error == beast::error::timeout)
-                co_return;
-            const bool bad = error.failed();
-            if (bad && error.category() != http::make_error_code(http::error::bad_method).category())
-                co_return;
-            auto request = parser.release();
-            if (!*api)
-                co_return;
-            ApiResponse reply;
-            if (bad)
-                reply = {error == http::error::body_limit     ? 413
-                         : error == http::error::header_limit ? 431
-                                                              : 400,
-                         "text/plain",
-                         "malformed request: " + error.message() + "\n",
-                         {}};
-            else
-                reply = co_await answer(**api, request, session.trusted);
-            auto response = to_beast(request, std::move(reply));
-            if (bad)
-                response.keep_alive(false);
-            session.stream.expires_after(request_limit);
-            if (request.method() == http::verb::head) {
-                http::response_serializer<http::string_body> head{response};
-                co_await http::async_write_header(session.stream, head, asio::use_awaitable);
-            } else {
-                co_await http::async_write(session.stream, response, asio::use_awaitable);
-            }
-            if (!response.keep_alive())
-                break;
-        }
-        boost::system::error_code ignored;
-        session.stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
-    } catch (const boost::system::system_error&) {  // the peer has gone, or was too slow
-    }
+    co_await converse(std::move(socket), trusted, std::move(api));
 }
 
 std::runtime_error listen_error(const std::string& where, const boost::system::error_code& error)
@@ -185,8 +63,7 @@ struct Server::Listeners {
                       const std::shared_ptr<std::size_t>& connections)
     {
         ++*connections;
-        asio::co_spawn(loop,
-                       converse(Session{Connection{std::move(socket)}, trusted}, std::move(api), connections),
+        asio::co_spawn(loop, serve_one(std::move(socket), trusted, std::move(api), connections),
                        asio::detached);
     }
 

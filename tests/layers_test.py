@@ -27,7 +27,7 @@ MAY_INCLUDE = {
 # two of keepwell's: docs/decisions/0006-one-place-with-a-seam.md
 LIBRARIES = {
     "ares.h": ["probes/dns_channel.cpp"],
-    "boost/beast": ["exporters/server.cpp", "deploy/app/web.cpp"],
+    "boost/beast": ["exporters/conversation.cpp", "deploy/app/web.cpp"],
     "CLI/": ["daemon/main/main.cpp"],
     "crypt.h": [],
     "curl/": ["probes/curl.cpp", "probes/curl_handle.cpp"],

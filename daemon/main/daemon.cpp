@@ -161,7 +161,7 @@ std::unique_ptr<Monitor> Daemon::make_monitor()
 {
     return std::make_unique<Monitor>(
         Stack{expanded(config_.stack, addresses_)},
-        std::vector<Sink*>{&metrics_, &history_, &keeper_, &webhooks_, &comparer_}, Clock::now(),
+        std::vector<Sink*>{&metrics_, &history_, &page_, &keeper_, &webhooks_, &comparer_}, Clock::now(),
         std::random_device{}());
 }
 
@@ -270,6 +270,7 @@ void Daemon::take_over(std::unique_ptr<Monitor> monitor)
     watcher_->replace(std::move(monitor), settings());
     metrics_.attach(fresh);
     history_.attach(fresh);
+    page_.attach(fresh);
     webhooks_.attach(fresh);
     comparer_.monitor = &fresh;
     recall(watcher_->monitor());
@@ -404,6 +405,7 @@ asio::awaitable<void> Daemon::end_on_signal()
     log(LogLevel::info, "ending", {{"signal", ended_by_ == SIGTERM ? "SIGTERM" : "SIGINT"}});
     notify_service_manager("STOPPING=1");
     server_->stop();
+    page_.stop();
     watcher_->stop();
     remember();
     loop_.stop();
@@ -441,13 +443,14 @@ int Daemon::run()
     choose_state_file();
     metrics_.attach(*monitor);
     history_.attach(*monitor);
+    page_.attach(*monitor);
     webhooks_.attach(*monitor);
     comparer_.monitor = monitor.get();
     recall(*monitor);
     webhooks_.configure(config_.webhooks);
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
     api_.emplace(
-        *watcher_, metrics_, history_, [this] { return reload(); },
+        *watcher_, metrics_, history_, page_, [this] { return reload(); },
         [this](const std::string& service) { heartbeats(loop_).beat(service, Clock::now()); },
         [this] { return figures(); });
     listen();

@@ -8,6 +8,7 @@
 #include "daemon/watcher.hpp"
 #include "exporters/history.hpp"
 #include "exporters/metrics.hpp"
+#include "exporters/page/page.hpp"
 #include "exporters/server.hpp"
 #include "exporters/webhook.hpp"
 
@@ -73,6 +74,7 @@ private:
     asio::io_context loop_{1};
     Metrics metrics_{};
     History history_{};
+    Page page_{loop_, history_};
     Keeper keeper_{};
     Comparer comparer_{*this};
     Webhooks webhooks_{loop_};

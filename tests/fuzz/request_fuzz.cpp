@@ -17,6 +17,7 @@ struct World {
     asio::io_context loop{1};
     Metrics metrics{};
     History history{};
+    Page page{loop, history};
     Watcher watcher;
     Api api;
     Server server;
@@ -26,6 +27,7 @@ struct World {
           api{watcher,
               metrics,
               history,
+              page,
               [] { return std::expected<void, std::string>{}; },
               [](const std::string&) {},
               [] { return DaemonFigures{}; }},
@@ -33,13 +35,14 @@ struct World {
     {
         metrics.attach(watcher.monitor());
         history.attach(watcher.monitor());
+        page.attach(watcher.monitor());
     }
     std::unique_ptr<Monitor> monitor()
     {
         StackSpec spec;
         spec.services = {service("db")};
-        return std::make_unique<Monitor>(Stack{spec}, std::vector<Sink*>{&metrics, &history}, Clock::now(),
-                                         1);
+        return std::make_unique<Monitor>(Stack{spec}, std::vector<Sink*>{&metrics, &history, &page},
+                                         Clock::now(), 1);
     }
 };
 

@@ -15,6 +15,7 @@ struct Bench {
     asio::io_context loop{};
     Metrics metrics{};
     History history{};
+    Page page{loop, history};
     Watcher watcher;
     std::vector<std::string> beats{};
     int reloads = 0;
@@ -26,6 +27,7 @@ struct Bench {
           api{watcher,
               metrics,
               history,
+              page,
               [this]() -> std::expected<void, std::string> {
                   ++reloads;
                   if (!reload_error.empty())
@@ -37,13 +39,14 @@ struct Bench {
     {
         metrics.attach(watcher.monitor());
         history.attach(watcher.monitor());
+        page.attach(watcher.monitor());
     }
     std::unique_ptr<Monitor> monitor()
     {
         StackSpec spec;
         spec.services = {service("db"), service("api", {{.service = "db"}})};
-        return std::make_unique<Monitor>(Stack{spec}, std::vector<Sink*>{&metrics, &history}, Clock::now(),
-                                         1);
+        return std::make_unique<Monitor>(Stack{spec}, std::vector<Sink*>{&metrics, &history, &page},
+                                         Clock::now(), 1);
     }
     ApiResponse ask(std::string method, std::string path, bool trusted = true)
     {
@@ -107,8 +110,8 @@ TEST_CASE("api: another site's page cannot press our buttons")
     Bench bench;
     ApiRequest request{.method = "POST",
                        .path = "/-/reload",
-                       .origin = "http://evil.example",
                        .host = "localhost:5337",
+                       .origin = "http://evil.example",
                        .trusted = true};
     CHECK(bench.api.answer(request).status == 403);
     request.origin = "http://localhost:5337";
