@@ -12,6 +12,7 @@ import urllib.parse
 import uuid
 
 import certificates
+import dockerd
 import engine as engines
 import engine_proxy
 import pytest
@@ -432,43 +433,9 @@ def test_events_come_through_a_socket_proxy(build, docker, run):
         assert event["Actor"]["Attributes"]["name"] == name
 
 
-@contextlib.contextmanager
-def dockerd():
-    """An Engine of its own without networks, that can be restarted: (host, start, stop). It lives in a network namespace of
-    its own, because an Engine that is to have no bridge takes docker0 away, whoever's it is."""
-    directory = servers.new_directory("dockerd")
-    host = f"unix://{directory}/socket"
-    argv = [servers.need("unshare", "util-linux"), "--net", "--mount", "--", servers.need("dockerd", "docker.io"),
-            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec", "-p", f"{directory}/pid", "-H", host,
-            "--bridge=none", "--iptables=false", "--ip6tables=false"]
-    running = []
-
-    def answers():
-        return engines.run(["docker", "-H", host, "version"], seconds=20).returncode == 0
-
-    def start():
-        with open(f"{directory}/log", "ab") as log:
-            running.append(subprocess.Popen(argv, stdout=log, stderr=log, cwd="/"))
-        servers.wait_until(answers, 60, "dockerd answers", 0.2)
-
-    def stop(how="terminate"):
-        daemon = running.pop()
-        getattr(daemon, how)()
-        daemon.wait(60)
-        if how == "kill":  # its containerd dies with it, but may not have been buried when the next one looks for it
-            pathlib.Path(f"{directory}/exec/containerd/containerd.pid").unlink()
-
-    try:
-        yield host, start, stop
-    finally:
-        if running:
-            stop()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start an Engine")
 def test_a_stream_ends_with_its_engine_and_begins_again_with_the_next(build):
-    with dockerd() as (host, start, stop):
+    with dockerd.own() as (host, start, stop):
         start()
         for how in ("terminate", "kill"):
             with events(build, host) as (stream, lines):
