@@ -1,9 +1,9 @@
 """Prometheus and Alertmanager as keepwell ships them, quicker.
 
-They run the very files of deploy/observability and dashboards/rules. Only what must differ here is changed, mechanically:
-addresses, paths, and durations (`for: 10m`, `[1h]`, `offset 3m`, `group_wait: 30s`). Up to an hour a duration becomes a 240th;
-beyond, it grows slowly, so that three days are 23 s, and no `for` is longer than 4 s. Their order is kept. What is scraped and
-worked out every 15 s is so every 200 ms."""
+They run by the command lines of deploy/compose.observability.yaml, from the files that it mounts. Only what must differ here is
+changed, mechanically: addresses, where paths begin, and durations (`for: 10m`, `[1h]`, `offset 3m`, `group_wait: 30s`). Up to an
+hour a duration becomes a 240th; beyond, it grows slowly, so that three days are 23 s, and no `for` is longer than 4 s. Their order
+is kept. What is scraped and worked out every 15 s is so every 200 ms."""
 
 import contextlib
 import json
@@ -12,10 +12,11 @@ import re
 import urllib.parse
 
 import servers
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RULES = ROOT / "dashboards" / "rules"
-SHIPPED = ROOT / "deploy" / "observability"
+COMPOSE = ROOT / "deploy" / "compose.observability.yaml"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"(for: |\[|offset |group_\w+: )(\d+)([smhd])\b")
 
@@ -56,37 +57,63 @@ class Alertmanager(servers.Server):
         return [alert for alert in json.loads(body) if wanted.items() <= alert["labels"].items()]
 
 
+def compose(**variables):
+    """The Compose file, with these variables and the defaults of the others."""
+    def value(found):
+        name, default = found[1], found[2]
+        return variables[name] if name in variables else default.removeprefix(":-")
+
+    text = re.sub(r"\$\{(\w+)(:[-?][^}]*)\}", value, COMPOSE.read_text(encoding="utf-8"))
+    return yaml.safe_load(text)
+
+
+def mounts(service):
+    """{path in the container: path of the file or folder in the checkout, or None for a volume}"""
+    found = {}
+    for volume in service["volumes"]:
+        source, target = volume.split(":")[:2]
+        found[target] = (COMPOSE.parent / source).resolve() if source.startswith(".") else None
+    return found
+
+
+def laid_out(name, directory, addresses):
+    """The arguments of a service of the Compose file, after its files were put under the directory as it would find them
+    under /, shortened and with these addresses in the place of its own."""
+    service = compose(KEEPWELL_NETWORK="shop_default")["services"][name]
+    targets = mounts(service)
+
+    def inside(text):
+        for target in targets:
+            text = re.sub(rf"(?<=[=\s]){target}(?![\w.])", directory + target, text)
+        for shipped, here in addresses.items():
+            text = text.replace(shipped, here)
+        return text
+
+    for target, source in targets.items():
+        path = pathlib.Path(directory + target)
+        (path.parent if source and source.is_file() else path).mkdir(parents=True, exist_ok=True)
+        for file in [] if source is None else [source] if source.is_file() else source.glob("*.yml"):
+            here = path if source.is_file() else path / file.name
+            here.write_text(inside(shortened(file.read_text(encoding="utf-8"))), encoding="utf-8")
+    return [inside("=" + word)[1:] for word in service["command"]]
+
+
 @contextlib.contextmanager
-def alertmanager():
-    directory = servers.new_directory("alertmanager")
-    config = pathlib.Path(directory, "alertmanager.yml")
-    config.write_text(shortened((SHIPPED / "alertmanager.yml").read_text(encoding="utf-8")), encoding="utf-8")
+def started(kind, name, program, addresses):
+    directory = servers.new_directory(name)
     port = servers.free_port()
-    argv = [servers.need("prometheus-alertmanager", "prometheus-alertmanager"), f"--config.file={config}",
-            f"--storage.path={directory}/data", f"--web.listen-address={servers.HOST}:{port}", "--cluster.listen-address="]
-    with servers.started(Alertmanager("alertmanager", argv, port=port, directory=directory,
-                                      ready=lambda it: servers.get(it.url + "/-/ready")[0] == 200)) as server:
+    argv = [servers.need(program, program), *laid_out(name, directory, addresses), f"--web.listen-address={servers.HOST}:{port}"]
+    with servers.started(kind(name, argv, port=port, directory=directory,
+                              ready=lambda it: servers.get(it.url + "/-/ready")[0] == 200)) as server:
         yield server
 
 
-@contextlib.contextmanager
+def alertmanager():
+    return started(Alertmanager, "alertmanager", "prometheus-alertmanager", {})
+
+
 def prometheus(targets, alertmanager_address):
     """Scrapes these addresses as the job keepwell."""
-    directory = servers.new_directory("prometheus")
-    for name in ("recording.yml", "alerts.yml"):
-        text = shortened((RULES / name).read_text(encoding="utf-8"))
-        pathlib.Path(directory, name).write_text(text, encoding="utf-8")
-    text = (SHIPPED / "prometheus.yml").read_text(encoding="utf-8")
-    for shipped, here in {"/etc/prometheus/rules": directory, "alertmanager:9093": alertmanager_address,
-                          "[keepwell:5337]": json.dumps(targets), "_interval: 15s": "_interval: 200ms"}.items():
-        assert shipped in text, shipped
-        text = text.replace(shipped, here)
-    config = pathlib.Path(directory, "prometheus.yml")
-    config.write_text(text, encoding="utf-8")
-    servers.run([servers.need("promtool", "prometheus"), "check", "config", config])
-    port = servers.free_port()
-    argv = [servers.need("prometheus", "prometheus"), f"--config.file={config}", f"--storage.tsdb.path={directory}/data",
-            f"--web.listen-address={servers.HOST}:{port}", "--log.level=warn"]
-    with servers.started(Prometheus("prometheus", argv, port=port, directory=directory,
-                                    ready=lambda it: servers.get(it.url + "/-/ready")[0] == 200)) as server:
-        yield server
+    return started(Prometheus, "prometheus", "prometheus",
+                   {"alertmanager:9093": alertmanager_address, "[keepwell:5337]": json.dumps(targets),
+                    "_interval: 15s": "_interval: 200ms"})

@@ -81,6 +81,13 @@ def test_every_alert_has_a_page_and_every_page_an_alert():
         assert text.split("\n")[2].startswith(alerts()[name]["labels"]["severity"]), path
 
 
+def test_every_alert_is_in_the_table_of_the_docs():
+    text = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| (\w+) \| (.*) \|$", text, re.MULTILINE)
+    assert rows == [(name, name, rule["labels"]["severity"], rule["annotations"]["summary"].removesuffix("."))
+                    for name, rule in alerts().items()]
+
+
 def test_links_of_the_pages_lead_somewhere():
     for path in [*(ROOT / "docs" / "runbooks").glob("*.md"), ROOT / "docs" / "observability.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
