@@ -13,16 +13,22 @@ function age(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   return s < minute ? `${s} s` : s < hour ? `${Math.floor(s / minute)} min` : s < 2 * day ? `${Math.floor(s / hour)} h` : `${Math.floor(s / day)} d`;
 }
+// By how much this computer's clock is ahead of keepwell's: ages are those that keepwell would tell.
+const clockAhead = Date.now() - new Date(document.querySelector("#live time").dateTime);
+function tellAges(root) {
+  for (const time of root.querySelectorAll("time.age")) {
+    const text = age((Date.now() - clockAhead - new Date(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
 function tellTimes(root) {
   for (const time of root.querySelectorAll("time")) {
     const at = new Date(time.dateTime);
     time.title = at.toLocaleString();
     if (time.className === "clock") time.textContent = at.toLocaleTimeString([], { hour12: false });
-    else time.textContent = age((Date.now() - clockSkew - at) / 1000);
   }
+  tellAges(root);
 }
-// By how much this computer's clock is ahead of keepwell's, so that ages are right. Seconds matter little.
-let clockSkew = 0;
 
 // --- search and filter ---
 
@@ -61,6 +67,12 @@ function sortRows() {
   $("rows").append(...sorted);
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
+// Where the drawing is wider than the screen, the root cause is what is seen of it.
+function showRoot() {
+  const root = document.querySelector(".graph .root rect");
+  const region = document.querySelector(".scroll");
+  if (root) region.scrollLeft = root.getBoundingClientRect().right - region.getBoundingClientRect().right + region.scrollLeft + 16;
+}
 function fragment(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -70,15 +82,18 @@ function replace(html) {
   const fresh = fragment(html);
   tellTimes(fresh);
   const news = [];
+  let drawn = false;
   for (const element of [...fresh.children]) {
     const old = $(element.id);
     if (!old) continue;
+    drawn ||= element.id === "graph";
     if (element.dataset.state !== old.dataset.state && element.id.startsWith("service-"))
       news.push(`${element.querySelector(".name bdi").textContent} is ${element.dataset.state}`);
     if (!old.isEqualNode(element)) replaceElement(old, element);
   }
   sortRows();
   search();
+  if (drawn) showRoot();
   if (news.length) $("news").textContent = news.join(", ");
   document.title = document.title.replace(/^(\(\d+\) )?/, troubled() ? `(${troubled()}) ` : "");
 }
@@ -108,6 +123,7 @@ async function reload() {
     mark = fresh.body.dataset.mark;
     tellTimes(document);
     search();
+    showRoot();
     open();
   } catch {
     again();
@@ -222,6 +238,7 @@ addEventListener("pagehide", close);
 addEventListener("pageshow", follow);
 
 tellTimes(document);
-setInterval(() => tellTimes(document), 1000);
+setInterval(() => tellAges(document), 1000);
+showRoot();
 search();
 follow();

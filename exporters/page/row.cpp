@@ -60,8 +60,6 @@ void write_sparkline(Markup& html, const Trails::Hour& hour)
     float most = 0;
     for (const auto& minute : hour)
         most = std::max(most, mean(minute));
-    if (most <= 0)
-        return;
     html << R"(<svg class="spark" viewBox="0 0 60 18" aria-hidden="true"><path d=")";
     for (std::size_t i = 0; i < hour.size(); ++i) {
         if (hour[i].answered == 0)
