@@ -164,10 +164,11 @@ function close() {
   source = null;
   clearTimeout(retry);
 }
+// Too many follow already, or keepwell is away: the page is loaded from time to time.
 function again() {
   close();
-  tellLive("lost", "Not live: trying again");
-  retry = setTimeout(open, 5000);
+  tellLive("lost", "Not live: looks again every 10 s");
+  retry = setTimeout(reload, 10000);
 }
 // A page that nobody looks at holds no connection: browsers have few for a host.
 function follow() {

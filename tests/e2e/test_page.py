@@ -266,7 +266,8 @@ def test_without_javascript_it_is_a_plain_table_whose_buttons_work(build, chrome
         press(chrome, "mail", ".maintain")
         chrome.wait(lambda: chrome.current_url.endswith("/#service-3") and state_of(chrome, "mail") == "maintenance")
         press(chrome, "mail", ".resume")
-        chrome.wait(lambda: state_of(chrome, "mail") == "healthy")
+        chrome.wait(lambda: state_of(chrome, "mail") != "maintenance")
+        assert "maintenance" not in daemon.service("mail")
 
 
 def test_hostile_words_are_shown_and_do_nothing(build, chrome, tmp_path):

@@ -88,6 +88,16 @@ TEST_CASE("api: every path answers with its status")
         {"POST", "/api/v1/maintenance/nobody", 404},
         {"POST", "/api/v1/resume/db", 200},
         {"GET", "/nothing", 404},
+        {"GET", "/metrics", 200},
+        {"POST", "/metrics", 405},
+        {"GET", "/badge/db.svg", 200},
+        {"POST", "/badge/db.svg", 405},
+        {"GET", "/badge/nobody.svg", 404},
+        {"GET", "/badge/db", 404},
+        {"GET", "/page/page.css", 200},
+        {"GET", "/page/page.html", 404},
+        {"GET", "/page/", 404},
+        {"GET", "/api/v1/events", 200},
     }));
     CAPTURE(method, path);
     CHECK(bench.ask(method, path).status == status);
@@ -116,6 +126,61 @@ TEST_CASE("api: another site's page cannot press our buttons")
     CHECK(bench.api.answer(request).status == 403);
     request.origin = "http://localhost:5337";
     CHECK(bench.api.answer(request).status == 200);
+}
+
+TEST_CASE("api: a browser may change things only on the page of this host, reached by a name that is its own")
+{
+    Bench bench;
+    struct Row {
+        std::string host, origin, fetch_site;
+        int status;
+    };
+    const auto row = GENERATE(
+        Row{"localhost:5337", "http://localhost:5337", "same-origin", 200},
+        Row{"127.0.0.1:5337", "http://127.0.0.1:5337", "same-origin", 200},
+        Row{"[::1]:5337", "http://[::1]:5337", "", 200},
+        Row{"keepwell.localhost", "http://keepwell.localhost", "", 200},
+        Row{"localhost:5337", "", "none", 200},                 // typed in by hand
+        Row{"anything.example", "", "", 200},                   // no browser
+        Row{"localhost:5337", "http://evil.example", "", 403},  // an old browser
+        Row{"localhost:5337", "null", "", 403},                 // a sandboxed frame
+        Row{"localhost:5337", "http://localhost:8080", "same-site", 403},
+        Row{"localhost:5337", "", "cross-site", 403},
+        Row{"evil.example:5337", "http://evil.example:5337", "same-origin", 403},  // which points here now
+        Row{"192.0.2.1", "http://192.0.2.1", "", 403},                             // a proxy on this host
+        Row{"localhost.evil.example", "http://localhost.evil.example", "", 403},
+        Row{"[::1", "http://[::1", "", 403}, Row{":", "http://:", "", 403});
+    CAPTURE(row.host, row.origin, row.fetch_site);
+    ApiRequest request{.method = "POST",
+                       .path = "/api/v1/maintenance/db",
+                       .host = row.host,
+                       .origin = row.origin,
+                       .fetch_site = row.fetch_site,
+                       .trusted = true};
+    CHECK(bench.api.answer(request).status == row.status);
+    CHECK(bench.watcher.monitor().service(0).maintenance == (row.status == 200));
+    request.path = "/api/v1/resume/db";
+    CHECK(bench.api.answer(request).status == row.status);
+}
+
+TEST_CASE("api: the page's buttons lead back to it where there is no script")
+{
+    Bench bench;
+    ApiRequest request{.method = "POST",
+                       .path = "/api/v1/maintenance/api",
+                       .accept = "text/html,*/*;q=0.8",
+                       .trusted = true};
+    const auto answer = bench.api.answer(request);
+    CHECK(answer.status == 303);
+    CHECK(answer.headers.at(0).second == "/#service-1");
+}
+
+TEST_CASE("api: what is only looked at opens no stream")
+{
+    Bench bench;
+    CHECK(bench.ask("DELETE", "/api/v1/events").status == 405);
+    CHECK_FALSE(bench.ask("HEAD", "/api/v1/events").events);
+    CHECK(bench.ask("GET", "/api/v1/events").events);
 }
 
 TEST_CASE("api: maintenance is set with a note, shown, and ended by resume")

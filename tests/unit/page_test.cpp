@@ -154,6 +154,34 @@ TEST_CASE("page: a stack in which all is well says so")
     CHECK(board.row("web").find("class=\"maintain\"") == npos);
 }
 
+TEST_CASE("page: of several instances each is told, with its probes; what is folded says what is asked")
+{
+    auto replicated = service("api");
+    replicated.instances = {
+        {.name = "api-1", .probes = {tcp_probe("http")}},
+        {.name = "api-2", .probes = {tcp_probe("http"), tcp_probe("config", Role::gate)}}};
+    Board board{{replicated}};
+    board.tell("api", Outcome::ok);
+    const auto row = board.row("api");
+    CHECK(row.find("<summary>2 × <bdi>http</bdi></summary>") != npos);
+    CHECK(row.find("<bdi>api-2</bdi> starting") != npos);
+    CHECK(row.find("<bdi>config</bdi> <span class=\"muted\">gate, every 10s") != npos);
+}
+
+TEST_CASE("page: who is in quarantine can be resumed, and keepwell's own doubt is told")
+{
+    Board board{{service("db")}};
+    board.fail("db");
+    CHECK(board.row("db").find("class=\"resume\"") == npos);
+    board.monitor->restore(InstanceId{0}, RestartRecord{.quarantined = true});
+    CHECK(board.row("db").find("action=\"/api/v1/resume/db\"") != npos);
+    CHECK(board.part(write_summary).find("doubts itself") == npos);
+    board.now += 1min;
+    board.monitor->frozen(1min, board.now);
+    board.monitor->advance(board.now);
+    CHECK(board.part(write_summary).find("keepwell doubts itself") != npos);
+}
+
 TEST_CASE("page: nothing that comes from outside is taken for markup")
 {
     const std::string evil = "</td></tr><script>alert(1)</script><img src=x onerror='alert(2)'>\" data-x=\"";
