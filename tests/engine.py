@@ -27,6 +27,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
@@ -178,6 +179,27 @@ class Engine:
     def _is_stand_in(self, name):
         return STAND_IN in self.docker("image", "inspect", "-f", "{{json .Config.Labels}}", name)
 
+    def root_of(self, image):
+        """A directory with the image's files, to be somebody's root on this machine."""
+        identity = self.docker("image", "inspect", "-f", "{{.Id}}", image).removeprefix("sha256:")[:12]
+        root = self.cache / f"root-{identity}"
+        with locked(self.cache / "root.lock"):
+            if not root.exists():
+                new = root.with_suffix(".new")
+                shutil.rmtree(new, ignore_errors=True)
+                new.mkdir()
+                container = self.docker("create", image)
+                archive = root.with_suffix(".tar")
+                self.docker("export", "-o", archive, container, seconds=300)
+                self.docker("rm", container)
+                servers.run(["tar", "-x", "-f", archive, "-C", new], seconds=300)
+                archive.unlink()
+                for name, minor in ("null", 3), ("urandom", 9):
+                    (new / "dev" / name).unlink(missing_ok=True)  # a container gets its own
+                    os.mknod(new / "dev" / name, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+                new.rename(root)
+        return root
+
     @functools.cached_property
     def _hand(self):
         """A container that sees the processes of all others, to send them what nobody inside may send to process 1. It ends
@@ -256,7 +278,7 @@ class Project:
     values; env is what its variables are taken from."""
 
     def __init__(self, engine, name, files, *, env=None, override=None, env_file=None, profiles=()):
-        self.engine, self.name = engine, name
+        self.engine, self.name, self.label = engine, name, f"com.docker.compose.project={name}"
         self.files, self.env_file, self.profiles = [str(file) for file in files], env_file, profiles
         self.env = {**engine.env, "KEEPWELL_IMAGE": "keepwell", "APP_IMAGE": "keepwell-app", **(env or {})}
         self.override = override
@@ -299,7 +321,7 @@ class Project:
     def down(self):
         done = self.run("--profile", "*", "down", "-v", "--remove-orphans", "-t", "1", seconds=120)
         assert done.returncode == 0, done.stdout + done.stderr
-        left = self.engine.docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.name}").split()
+        left = self.engine.docker("ps", "-aq", "--filter", f"label={self.label}").split()
         if left:  # made by somebody else in this project's name
             self.engine.docker("rm", "-fv", *left)
 
@@ -309,7 +331,7 @@ class Project:
 
     def containers(self):
         """All that Docker knows of them, in the order of service and number."""
-        ids = self.engine.docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={self.name}").split()
+        ids = self.engine.docker("ps", "-aq", "--filter", f"label={self.label}").split()
         found = [each for each in self.engine.inspect(*ids)
                  if each["Config"]["Labels"].get("com.docker.compose.oneoff") != "True"]
         return sorted(found, key=lambda each: _place(each["Config"]["Labels"]))
@@ -340,6 +362,13 @@ class Project:
             assert found and not ill, json.dumps(ill)[:4000]
             return found
         return servers.wait_until(healthy, seconds, f"{self.name} is healthy", 0.2)
+
+
+def service_of(labels):
+    """Of a container, by Compose's labels or Swarm's; None when it is of neither."""
+    in_swarm = labels.get("com.docker.swarm.service.name")
+    stack = labels.get("com.docker.stack.namespace", "")
+    return in_swarm.removeprefix(f"{stack}_") if in_swarm else labels.get("com.docker.compose.service")
 
 
 def is_well(container):

@@ -49,7 +49,7 @@ class Healer:
         self.events = None
 
     def __enter__(self):
-        self.events = engine.Events(self.stack.engine, f"com.docker.compose.project={self.stack.name}")
+        self.events = engine.Events(self.stack.engine, self.stack.label)
         return self
 
     def __exit__(self, *_):
@@ -80,7 +80,7 @@ class Autoheal(Healer):
     def _watch(self):
         while not self._end.wait(POLL):
             found = self.stack.engine.run("ps", "--filter", "health=unhealthy", "--filter", "status=running", "--filter",
-                                          f"label=com.docker.compose.project={self.stack.name}", "--format", "{{.Names}}", text=True)
+                                          f"label={self.stack.label}", "--format", "{{.Names}}", text=True)
             for name in found.stdout.split():
                 self.seen[name] = time.time()
                 self.stack.engine.run("restart", "-t", "2", name)
@@ -94,7 +94,7 @@ class Autoheal(Healer):
 
     def gives_up(self, container, since):
         """Why nothing will come of waiting any longer, when that is certain."""
-        state, service = container["State"], container["Config"]["Labels"]["com.docker.compose.service"]
+        state, service = container["State"], engine.service_of(container["Config"]["Labels"])
         if self.detected(container, since):
             return ""
         if state["Status"] == "exited" and container["HostConfig"]["RestartPolicy"]["Name"] in ("no", ""):
@@ -137,7 +137,7 @@ class Keepwell(Healer):
         return [each for each in found if service in (None, each["service"])]
 
     def detected(self, container, since):
-        service = container["Config"]["Labels"]["com.docker.compose.service"]
+        service = engine.service_of(container["Config"]["Labels"])
         found = [stacks.moment(each["at"]) for each in self.history(since, service)]
         return min(found, default=None)
 
@@ -148,7 +148,7 @@ class Keepwell(Healer):
 def inflict(stack, service, fault, port):
     """Returns when it was done."""
     if fault == "endpoint":
-        stack.compose("exec", "-T", service, "curl", "-fsS", "-d", "", f"http://localhost:{port}/faults/error")
+        stack.engine.docker("exec", stack.container(service)["Id"], "curl", "-fsS", "-d", "", f"http://localhost:{port}/faults/error")
         return time.time()
     now = time.time()
     {"kill": stack.kill, "hang": stack.freeze}[fault](service)
@@ -162,7 +162,7 @@ def strike(service, fault, port, healer, name):
     start = inflict(stack, service, fault, port)
     while time.time() - start < PATIENCE:
         now = stack.container(service)
-        if now["State"]["StartedAt"] != before["State"]["StartedAt"] and stacks.is_well(now):
+        if now["State"]["StartedAt"] != before["State"]["StartedAt"] and engine.is_well(now):
             break
         outcome.note = healer.gives_up(now, start)
         if outcome.note:
@@ -182,7 +182,7 @@ def strike(service, fault, port, healer, name):
 
 def _read_events(events, service, start, outcome):
     for at, action, about in events.since(start):
-        if about["com.docker.compose.service"] != service:
+        if engine.service_of(about) != service:
             continue
         if action == "start":
             outcome.restarted, outcome.healed = round(at - start, 1), None
@@ -191,8 +191,8 @@ def _read_events(events, service, start, outcome):
 
 
 def _others(events, service, start):
-    return {about["com.docker.compose.service"] for _, action, about in events.since(start)
-            if action == "start" and about["com.docker.compose.service"] != service}
+    return {engine.service_of(about) for _, action, about in events.since(start)
+            if action == "start" and engine.service_of(about) != service}
 
 
 def keep(name, outcomes):

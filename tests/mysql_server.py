@@ -3,9 +3,8 @@
     with mysql_server.mysql() as server:
         server.port, server.address, server.restart()
 
-It is looked for as a `mysqld` that is MySQL's own, then in the chroot KEEPWELL_MYSQL_CHROOT (else /var/tmp/keepwell-mysql). With
-KEEPWELL_MAKE_MYSQL_CHROOT=1 a missing chroot is made, which takes root, debootstrap, a mirror and a few minutes;
-otherwise a test without MySQL is skipped, and says so.
+It is an installed `mysqld` that is MySQL's own, else that of the image that goes by the name mysql:8.0 (tests/e2e/images). Without
+one and without a Docker Engine to make the other, a test is skipped, and says so.
 """
 
 import contextlib
@@ -16,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 
+import engine
 import pytest
 import servers
 
@@ -25,37 +25,26 @@ def _is_mysql(argv):
     return done.returncode == 0 and "MariaDB" not in done.stdout
 
 
-def _make(chroot):
-    def inside(*words):
-        servers.run(["chroot", chroot, "env", "DEBIAN_FRONTEND=noninteractive", *words], seconds=1800)
-
-    servers.run([servers.need("debootstrap", "debootstrap"), "--variant=minbase", "sid", chroot], seconds=1800)
-    policy = pathlib.Path(chroot, "usr/sbin/policy-rc.d")
-    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
-    policy.chmod(0o755)
-    inside("apt-get", "-o", "Acquire::Check-Valid-Until=false", "update")
-    inside("apt-get", "install", "-y", "--no-install-recommends", "mysql-server-core")
-
-
 def find():
     """The directory that is to be MySQL's root: "/" for an installed one."""
     native = shutil.which("mysqld", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if native and _is_mysql([native]):
         return "/"
-    chroot = os.environ.get("KEEPWELL_MYSQL_CHROOT", "/var/tmp/keepwell-mysql")
-    program = pathlib.Path(chroot, "usr/sbin/mysqld")
-    if not program.exists() and os.environ.get("KEEPWELL_MAKE_MYSQL_CHROOT") == "1":
-        _make(chroot)
-    if not program.exists() or os.geteuid() != 0 or not _is_mysql(["chroot", chroot, "mysqld"]):
-        pytest.skip(f"no MySQL here, and none in {chroot}; as root, KEEPWELL_MAKE_MYSQL_CHROOT=1 makes one")
-    return chroot
+    if os.geteuid() != 0:
+        pytest.skip("no MySQL is installed, and only root can run another one's in a chroot")
+    docker = engine.find()
+    docker.stand_ins()
+    return str(docker.root_of("mysql:8.0"))
 
 
 @contextlib.contextmanager
-def mysql(*options, database="app", user="app", password="secret", port=None, more=()):
+def mysql(*options, database="app", user="app", password="secret", port=None, more=(), peer=""):
     """A MySQL server with one database and one user, who may come from anywhere and logs in by
-    caching_sha2_password. options are added to its command line, `more` are statements to run at each start."""
+    caching_sha2_password. options are added to its command line, `more` are statements to run at each start. It counts the errors
+    only of peers whose name it knows: `peer` is the address of one."""
     root, port = find(), port or servers.free_port()
+    if peer and root != "/":
+        pathlib.Path(root, "etc", "hosts").write_text(f"{peer} peer.test\n", encoding="ascii")
     owner = pwd.getpwnam("mysql")
     directory = tempfile.mkdtemp(prefix="keepwell-mysql-", dir=f"{root}/tmp")
     os.chown(directory, owner.pw_uid, owner.pw_gid)

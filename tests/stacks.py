@@ -8,7 +8,6 @@ Each copy has free ports, a subnet of its own and health checks that ask more of
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 import pathlib
 import shutil
@@ -17,8 +16,6 @@ import tempfile
 import zlib
 
 import servers
-import yaml
-from engine import is_well, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[1] / "deploy" / "stacks"
 PORTS = ["HTTP_PORT", "HTTPS_PORT", "NODE_PORT", "API_PORT", "FRONTEND_PORT", "BACKEND_PORT", "DB_PORT", "REDIS_PORT", "KEEPWELL_PORT",
@@ -108,65 +105,3 @@ def running(engine, name, *, copy="", without=(), faults=True, up=True):
             yield compose
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-class Swarm:
-    """The Swarm stack of the examples, deployed on a swarm of one node."""
-
-    name = "keepwell-swarm"
-
-    def __init__(self, engine, without=()):
-        self.engine, self.without = engine, without
-        self.directory = tempfile.mkdtemp(prefix="keepwell-stack-")
-        self.env = {**engine.env, **environment("swarm", self.name, self.directory), "APP_IMAGE": engine.app(),
-                    "KEEPWELL_IMAGE": "none" if "keepwell" in without else engine.keepwell()}
-
-    def __enter__(self):
-        self.engine.join_swarm()
-        stack = yaml.safe_load((ROOT / "examples" / "stack.yaml").read_text(encoding="utf-8"))
-        for name, service in stack["services"].items():
-            service["stop_grace_period"] = "2s"
-            if "healthcheck" in service:
-                service["healthcheck"] |= {**TIMES, "start_period": "30s"}
-            if name == "api":
-                service["environment"]["APP_FAULTS"] = "1"
-            if name == "keepwell":
-                service["user"] = f"10001:{self.engine.socket_group}"
-                service["volumes"][0] = f"{self.engine.socket}:/var/run/docker.sock:ro"
-        for name in self.without:
-            del stack["services"][name]
-        file = ROOT / "examples" / f".{self.name}.yaml"  # its paths begin where it lies
-        file.write_text(json.dumps(stack), encoding="utf-8")
-        try:
-            done = run(["docker", "stack", "deploy", "--resolve-image", "never", "--prune", "-c", file, self.name], env=self.env,
-                       text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-        finally:
-            file.unlink()
-        return self
-
-    def __exit__(self, *_):
-        self.engine.docker("stack", "rm", self.name)
-        servers.wait_until(lambda: not self.containers() and not self.engine.docker(
-            "network", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={self.name}"), 60, "the stack is gone", 0.3)
-        servers.wait_until(self._remove_volumes, 20, "its volumes are gone", 0.3)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _remove_volumes(self):
-        label = f"label=com.docker.stack.namespace={self.name}"
-        volumes = self.engine.docker("volume", "ls", "-q", "--filter", label).split()
-        return all(self.engine.run("volume", "rm", volume).returncode == 0 for volume in volumes)
-
-    def containers(self, service=""):
-        """Those that run, of a service or all."""
-        label = f"label=com.docker.swarm.service.name={self.name}_{service}" if service else \
-            f"label=com.docker.stack.namespace={self.name}"
-        return self.engine.inspect(*self.engine.docker("ps", "-q", "--filter", label).split())
-
-    def wait_healthy(self, replicas, seconds=120):
-        """Until there are as many healthy containers of each service as {service: number} says."""
-        def healthy():
-            found = {name: sum(is_well(each) for each in self.containers(name)) for name in replicas}
-            assert found == replicas, found
-            return True
-        return servers.wait_until(healthy, seconds, f"{self.name} is healthy", 0.5)

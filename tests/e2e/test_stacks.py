@@ -9,6 +9,7 @@ import faults
 import pytest
 import servers
 import stacks
+import swarm as swarms
 
 pytestmark = pytest.mark.timeout(1800)  # images may have to be made first
 
@@ -174,9 +175,8 @@ def test_a_stack_comes_up_as_its_document_says_and_leaves_nothing(engine, name):
 
 @pytest.mark.xdist_group("swarm")
 def test_the_swarm_stack_comes_up_has_a_hung_copy_replaced_and_leaves_nothing(engine):
-    replicas = {"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1, "keepwell": 1}
-    with stacks.Swarm(engine) as swarm:
-        swarm.wait_healthy(replicas)
+    with swarms.Swarm(engine) as swarm:
+        assert swarm.replicas == {"nginx": 1, "node": 2, "api": 3, "postgres": 1, "redis": 1, "keepwell": 1}
         door = f"http://127.0.0.1:{swarm.env['HTTP_PORT']}"
         servers.wait_until(lambda: servers.get(f"{door}/api/v1/users")[0] == 200, 30, "the API has its database", 0.5)
         assert "<html" in servers.get(door)[1]
@@ -187,7 +187,7 @@ def test_the_swarm_stack_comes_up_has_a_hung_copy_replaced_and_leaves_nothing(en
         before, hung = ids(swarm), swarm.containers("api")[0]
         engine.send(signal.SIGSTOP, hung["State"]["Pid"], descendants=True)  # Docker calls it healthy for ever
         servers.wait_until(lambda: hung["Id"] not in ids(swarm), 60, "the hung copy is gone", 0.3)
-        swarm.wait_healthy(replicas)
+        swarm.wait_healthy()
         assert before - {hung["Id"]} <= ids(swarm), keepwell.get("/api/v1/signals")
         keepwell.wait_well()
     assert engine.docker("ps", "-aq", "--filter", f"label=com.docker.stack.namespace={swarm.name}") == ""

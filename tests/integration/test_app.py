@@ -378,7 +378,7 @@ def test_the_websocket_speaks_rfc_6455_and_tells_of_visits(program, redis_server
         assert client.receive_until(1, b"hello") == b"hello"
         client.send(9, b"are you there")
         assert client.receive_until(10) == b"are you there"
-        visits = ask(web, "/api/v1/visits", method="POST")[1]["visits"]
+        visits = servers.wait_until(lambda: ask(web, "/api/v1/visits", method="POST")[1].get("visits"), 10, "a visit is counted", 0.1)
         assert json.loads(client.receive_until(1, f'{{"visits":{visits}'.encode())) == {"visits": visits}
         client.send(8, struct.pack("!H", 1000))
         assert client.receive_until(8)[:2] == struct.pack("!H", 1000)

@@ -433,7 +433,6 @@ def test_events_come_through_a_socket_proxy(build, docker, run):
         assert event["Actor"]["Attributes"]["name"] == name
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start an Engine")
 def test_a_stream_ends_with_its_engine_and_begins_again_with_the_next(build):
     with dockerd.own() as (host, start, stop):
         start()

@@ -107,7 +107,7 @@ def test_refusals_do_not_block_a_host_but_bare_connections_do(build):
     address = others_address()
     if not address:
         pytest.skip("this machine has the loopback's addresses only, which are never blocked")
-    with mysql_server.mysql("--bind-address=0.0.0.0", "--max-connect-errors=3") as server:
+    with mysql_server.mysql("--bind-address=0.0.0.0", "--max-connect-errors=3", peer=address) as server:
         target = f"{address}:{server.port}"
         for _ in range(6):
             assert probe(build, "mysql", target)["outcome"] == "ok"
