@@ -77,7 +77,7 @@ def chromium():
     for flag in [*FLAGS, f"--user-data-dir={profile}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = Service(executable_path=servers.need("chromedriver", "chromium-driver"), log_path=f"{profile}/driver.log")
+    service = Service(executable_path=servers.need("chromedriver", "chromium-driver"))
     try:
         chrome = Chromium(service=service, options=options)
         try:

@@ -84,6 +84,7 @@ private:
             return count ? sum / count : row_[id];
         };
         std::vector<std::tuple<double, double, ServiceId>> order;
+        order.reserve(column.size());
         for (const auto id : column)
             order.emplace_back(wish(id), row_[id], id);
         std::ranges::sort(order);

@@ -55,6 +55,7 @@ std::vector<ServiceId> order_of(const Monitor& monitor)
         ranked.emplace_back(rank_of(monitor, id).order, id);
     std::ranges::sort(ranked);
     std::vector<ServiceId> order;
+    order.reserve(ranked.size());
     for (const auto& [rank, id] : ranked)
         order.push_back(id);
     return order;
@@ -120,7 +121,6 @@ void Page::write_part(std::string& out, std::string_view name, const std::string
 {
     Markup html{out};
     const auto at = view();
-    const auto counts = counts_of(*monitor_);
     if (name == "project")
         html << monitor_->stack().spec().project;
     else if (name == "version")
@@ -133,14 +133,8 @@ void Page::write_part(std::string& out, std::string_view name, const std::string
         html << (refusal.empty() ? Literal{"may-act"} : Literal{"may-read"});
     else if (name == "refusal")
         html << refusal;
-    else if (name == "count-all")
-        html << counts.all;
-    else if (name == "count-trouble")
-        html << counts.trouble;
-    else if (name == "count-maintenance")
-        html << counts.maintenance;
-    else if (name == "count-healthy")
-        html << counts.healthy;
+    else if (name.starts_with("count-"))
+        html << counts_of(*monitor_).of(name.substr(6));
     else if (name == "summary")
         write_summary(html, at);
     else if (name == "graph")

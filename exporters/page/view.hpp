@@ -34,7 +34,14 @@ bool is_root_cause(const Monitor& monitor, ServiceId id);
 // How many services there are of each group.
 struct Counts {
     std::size_t all = 0, trouble = 0, maintenance = 0, healthy = 0, unprobed = 0;
-    bool operator==(const Counts&) const = default;
+    std::size_t of(std::string_view group) const
+    {
+        return group == "trouble"       ? trouble
+               : group == "maintenance" ? maintenance
+               : group == "healthy"     ? healthy
+               : group == "unprobed"    ? unprobed
+                                        : all;
+    }
 };
 Counts counts_of(const Monitor& monitor);
 

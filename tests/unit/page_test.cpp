@@ -7,7 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include <fmt/format.h>
+#include <functional>
+#include <map>
 
 using namespace keepwell;
 using namespace keepwell::test;
