@@ -32,13 +32,13 @@ function tellTimes(root) {
 
 // --- search and filter ---
 
-function matches(row, words) {
-  const text = row.textContent.toLowerCase();
-  return words.every((word) => text.includes(word));
-}
+// Of services, and of what happened to them.
 function search() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const row of rows()) row.classList.toggle("unlike", words.length > 0 && !matches(row, words));
+  for (const element of [...rows(), ...$("happenings").children]) {
+    const text = words.length ? element.textContent.toLowerCase() : "";
+    element.classList.toggle("unlike", !words.every((word) => text.includes(word)));
+  }
   noteNothing();
 }
 function noteNothing() { $("nothing").hidden = rows().some((row) => row.offsetParent !== null || row.getClientRects().length); }
@@ -107,6 +107,7 @@ function happened(html) {
     $("happenings").prepend(element);
   }
   while ($("happenings").children.length > 200) $("happenings").lastElementChild.remove();
+  search();
 }
 
 // The configuration has changed, or too much was missed: the page anew, without losing the reader's place.

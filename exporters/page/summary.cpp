@@ -50,6 +50,8 @@ std::string verdict(const Monitor& monitor, const Counts& counts)
     std::size_t unhealthy = 0;
     for (ServiceId id = 0; id < monitor.stack().services().size(); ++id)
         unhealthy += monitor.stack().services()[id].probed && monitor.service(id).state == State::unhealthy;
+    if (probed == 1 && unhealthy == 1)
+        return "The one service is unhealthy";
     if (unhealthy > 0)
         return std::to_string(unhealthy) + " of " + std::to_string(probed) +
                (unhealthy == 1 ? " services is unhealthy" : " services are unhealthy");

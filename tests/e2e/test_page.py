@@ -111,6 +111,7 @@ def test_what_breaks_and_heals_is_seen_without_a_reload(build, chrome, web):
         chrome.wait(lambda: chrome.text("#verdict") == "All 4 services are healthy")
         assert shown_services(chrome) == ["cache", "api", "nginx", "mail"]
         chrome.execute_script("window.same = true")
+        chrome.screenshot("well")
 
         redis.kill()
         chrome.wait(lambda: chrome.text("#verdict") == "2 of 4 services are unhealthy")
@@ -163,6 +164,7 @@ def test_search_and_filter(build, chrome, web):
         chrome.one("#search").clear()
         chrome.one("#search").send_keys("worker-1")
         assert chrome.shown("#nothing")
+        assert {each.text for each in chrome.shown("#happenings .what a")} == {"worker-1", *(f"worker-{i}" for i in range(10, 16))}
         chrome.one("label:has(#show-all)").click()
         assert shown_services(chrome) == ["worker-1"] + [f"worker-{i}" for i in range(10, 16)]
         assert not chrome.shown("#nothing")
@@ -179,6 +181,7 @@ def test_maintenance_begins_and_ends_on_the_page(build, chrome, web):
         press(chrome, "mail", ".maintain")
         chrome.wait(lambda: chrome.shown("dialog[open]"))
         assert chrome.text("#maintenance-heading") == "Maintenance of mail"
+        chrome.screenshot("maintenance")
         chrome.one("dialog button[value=cancel]").click()
         chrome.wait(lambda: not chrome.shown("dialog"))
         assert daemon.service("mail")["state"] == "healthy"
@@ -207,6 +210,7 @@ def test_a_browser_that_came_by_another_name_may_only_read(build, chrome, web):
         chrome.one("dialog .primary").click()
         chrome.wait(lambda: chrome.shown("#told"))
         assert chrome.one("#told").text.startswith("Refused: changes are only taken")
+        chrome.screenshot("refused")
         assert daemon.service("mail")["state"] == "healthy"
         assert ["403" in entry["message"] for entry in chrome.complaints()] == [True]  # the browser's own line on it
 
@@ -259,6 +263,7 @@ def test_without_javascript_it_is_a_plain_table_whose_buttons_work(build, chrome
         assert chrome.text("#verdict") == "2 of 4 services are unhealthy"
         assert shown_services(chrome) == ["cache", "api", "nginx", "mail"]
         assert "nothing listens there" in row(chrome, "cache") and chrome.all(".graph .root")
+        chrome.screenshot("without-script")
         assert chrome.text("#live-text").startswith("As of 20") and not chrome.shown("#search")
         chrome.one("label:has(#show-trouble)").click()
         assert shown_services(chrome) == ["cache", "api"]
@@ -279,6 +284,7 @@ def test_hostile_words_are_shown_and_do_nothing(build, chrome, tmp_path):
         chrome.wait(lambda: state_of(chrome, "evil") == "unhealthy")
         press(chrome, "evil", "summary")
         chrome.wait(lambda: HOSTILE in chrome.one("#rows pre").text)
+        chrome.screenshot("hostile")
         press(chrome, "evil", ".maintain")
         chrome.switch_to.active_element.send_keys(HOSTILE[:150], Keys.ENTER)
         chrome.wait(lambda: "in maintenance: " + HOSTILE[:150] in row(chrome, "evil"))
@@ -436,6 +442,32 @@ def test_files_of_the_page_are_kept_by_browsers_until_they_change(plain):
         client.close()
         assert status == 304 and again["cache-control"] == "no-cache" and body == ""
     assert plain.get("/page/page.html")[0] == plain.get("/page/nothing.css")[0] == plain.get("/page/..%2Fapi.cpp")[0] == 404
+
+
+def test_requests_in_a_row_are_answered_in_a_row(plain):
+    with socket.create_connection((servers.HOST, plain.port), timeout=10) as client:
+        wanted = [("GET", "/"), ("HEAD", "/"), ("GET", "/metrics"), ("GET", "/badge/fine.svg"), ("GET", "/-/healthy")]
+        client.sendall(b"".join(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for method, path in wanted))
+        replies = client.makefile("rb")
+        for method, path in wanted:
+            assert replies.readline().startswith(b"HTTP/1.1 200 "), path
+            length = 0
+            while (line := replies.readline().strip()):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            assert length > 0, path
+            if method == "GET":
+                assert len(replies.read(length)) == length
+
+
+def test_whoever_talks_on_a_stream_ends_it(plain):
+    _, _, _, client = ask(plain, "GET", "/api/v1/events")
+    client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.settimeout(5)
+    with contextlib.suppress(ConnectionResetError):  # what it said was not read
+        while client.recv(65536):
+            pass
+    client.close()
 
 
 def test_badges_tell_the_state(plain):
