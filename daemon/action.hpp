@@ -131,6 +131,7 @@ struct ActionContext {
     std::string instance{};
     std::string address{};
     std::string container{};  // its name; empty: it is none, as far as is known
+    std::string life{};       // of the container that was judged: its id and start; empty: any
     std::string probe{};      // the liveness probe that failed; empty for a cascade
     std::string cause{};      // "unhealthy", or "dependency NAME restarted"
     Reason reason = Reason::none;

@@ -66,6 +66,13 @@ void check_identity(const Container& container, const ActionContext& context)
         leave_it("container " + container.name + " is a one-off (docker compose run)");
 }
 
+// What was judged may have been replaced or started again since: by the Engine, a person, another keepwell.
+void check_life(const Container& container, const ActionContext& context)
+{
+    if (!context.life.empty() && context.life != container.id + " " + container.started_at)
+        leave_it("container " + container.name + " is not the one that was judged: it was started meanwhile");
+}
+
 void check_state(const Container& container)
 {
     if (container.status == "removing")
@@ -360,6 +367,7 @@ asio::awaitable<ActionOutcome> look_and_do(Engine engine, const DockerAction& ac
     if (!container)
         leave_it("there is no container " + context.container);
     check_identity(*container, context);
+    check_life(*container, context);
     check_state(*container);
     co_await check_not_ours(engine, *container, self);
     if (ends_it(action))

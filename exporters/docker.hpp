@@ -16,9 +16,10 @@ OwnContainer own_container();
 // says what came of it. Never throws.
 //
 // Touches it only after it was looked at: it must be of the context's project and service (their labels, when
-// it has them), and be no one-off, not paused, not being removed, and neither keepwell's own nor one whose
-// network, processes or IPC keepwell shares. What has ended is started; what runs is restarted, with the time
-// to stop that it has been given when it was made; when that does not end in time it is killed and started.
+// it has them), be in the life that was judged, and be no one-off, not paused, not being removed, and neither
+// keepwell's own nor one whose network, processes or IPC keepwell shares. What has ended is started; what
+// runs is restarted, with the time to stop that it has been given when it was made; when that does not end in
+// time it is killed and started.
 //
 //   ok              done; or it ran already when it was to be started
 //   failed          the Engine says that it could not, or went away meanwhile

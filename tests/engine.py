@@ -212,6 +212,7 @@ class Engine:
 
     def send(self, number, pid, descendants=False):
         """A signal to a process of the engine's machine, and to its descendants when asked for."""
+        assert pid > 0, "it does not run"  # 0 would be ourselves
         script = ('tree() { echo $1; for child in $(cat /proc/$1/task/*/children 2>/dev/null); do tree $child; done; };'
                   ' [ "$3" = 1 ] && set -- $1 $(tree $2) || set -- $1 $2; name=$1; shift; kill -$name "$@"')
         self.docker("exec", self._hand, "sh", "-c", script, "sh", int(number), pid, int(descendants))

@@ -75,11 +75,11 @@ class Swarm:
         return self.engine.inspect(*self.engine.docker("ps", "-q", "--filter", f"label={label}").split())
 
     def container(self, service, number=1):
-        """The newest one in that slot: Swarm makes a new one instead of starting an old one again."""
+        """The one in that slot that runs, else the newest: Swarm makes a new one instead of starting an old one again."""
         slot = f"{self.name}_{service}.{number}."
         names = self.engine.docker("ps", "-a", "--format", "{{.Names}}", "--filter", f"name={slot}").split()
         assert names, f"no task of {slot}"
-        return max(self.engine.inspect(*names), key=lambda each: each["Created"])
+        return max(self.engine.inspect(*names), key=lambda each: (each["State"]["Running"], each["Created"]))
 
     def kill(self, service):
         self.engine.send(signal.SIGKILL, self.container(service)["State"]["Pid"])

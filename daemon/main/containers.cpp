@@ -174,6 +174,12 @@ bool Containers::is_disputed(const std::string& container) const
            !was_well_.contains(container);
 }
 
+std::string Containers::life_of(const std::string& container) const
+{
+    const auto found = lives_.find(container);
+    return found == lives_.end() ? std::string{} : found->second;
+}
+
 void Containers::note_state(const std::string& service, const std::string& container, State state)
 {
     if (container.empty())

@@ -41,6 +41,8 @@ public:
     void note_state(const std::string& service, const std::string& container, State state);
     // Before anything is done to such a one: it was never well here, and Docker does not call it unhealthy.
     bool is_disputed(const std::string& container) const;
+    // As the monitor was told of it last; empty: there is no such container.
+    std::string life_of(const std::string& container) const;
 
     // Tells the monitor what has been started since the last call, and what is not to be watched now.
     void tell(Monitor& monitor, Clock::time_point now);

@@ -179,6 +179,8 @@ Watcher::Settings Daemon::settings()
                         "it was never well from here, and Docker does not call it unhealthy: what its health "
                         "check asks "
                         "may not be open to others (listens on 127.0.0.1?)");
+                if (containers_)
+                    context.life = containers_->life_of(context.container);
                 return carry_out(engine, std::move(action), std::move(context));
             }};
 }

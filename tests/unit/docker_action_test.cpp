@@ -100,6 +100,26 @@ TEST_CASE("docker action: what has ended is started, and what runs meanwhile is 
     CHECK(stage.done() == Calls{"start"});
 }
 
+TEST_CASE("docker action: a container that was started or made anew since it was judged is left alone")
+{
+    auto judged = context;
+    judged.life = id + " t1";
+    Stage same;
+    same.says("restart", 204);
+    CHECK(same.act_now({}, {}, judged).result == ActionResult::ok);
+
+    Stage later{{.started = "t2"}};
+    const auto outcome = later.act_now({}, {}, judged);
+    CHECK(outcome.result == ActionResult::not_started);
+    CHECK_THAT(outcome.detail, ContainsSubstring("it was started meanwhile"));
+    CHECK(later.done().empty());
+
+    judged.life = std::string(64, 'b') + " t1";
+    Stage another;
+    CHECK(another.act_now({}, {}, judged).result == ActionResult::not_started);
+    CHECK(another.done().empty());
+}
+
 TEST_CASE("docker action: what must not be touched is not")
 {
     const auto [shape, detail] = GENERATE(table<Shape, std::string>({
