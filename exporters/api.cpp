@@ -256,17 +256,14 @@ ApiResponse Api::ready() const
     return text(200, "keepwell is ready.");
 }
 
-// As much memory as the page before took: to move megabytes to where there is more room holds up the loop for
-// longer than a slice.
-ApiResponse Api::metrics_page() const
+ApiResponse Api::metrics_page()
 {
-    static std::size_t usual_size = 0;
     ApiResponse response{200, "text/plain; version=0.0.4; charset=utf-8"};
-    response.body.reserve(usual_size);
+    response.body.reserve(usual_metrics_size_);
     response.more = [this, figures = figures_(), cursor = Metrics::Cursor{}](std::string& body) mutable {
         const bool more = metrics_.write(body, cursor, figures);
         if (!more)
-            usual_size = body.size() + body.size() / 16;
+            usual_metrics_size_ = roomy(body.size());
         return more;
     };
     return response;

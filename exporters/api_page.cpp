@@ -33,13 +33,17 @@ ApiResponse tagged(const ApiRequest& request, std::string_view type, std::string
 
 }  // namespace
 
-ApiResponse Api::status_page(const ApiRequest& request) const
+ApiResponse Api::status_page(const ApiRequest& request)
 {
     ApiResponse response{200, "text/html; charset=utf-8"};
     response.headers = {{"Content-Security-Policy", std::string{page_policy}},
                         {"Referrer-Policy", "same-origin"}};
+    response.body.reserve(usual_page_size_);
     response.more = [this, why = refusal(request, true), cursor = Page::Cursor{}](std::string& body) mutable {
-        return page_.write(body, cursor, why);
+        const bool more = page_.write(body, cursor, why);
+        if (!more)
+            usual_page_size_ = roomy(body.size());
+        return more;
     };
     return response;
 }

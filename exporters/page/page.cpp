@@ -117,6 +117,13 @@ std::string Page::mark() const
                        happenings.empty() ? 0 : happenings.back().number);
 }
 
+void Page::write_happenings(Markup& html, const PageView& at) const
+{
+    const auto& all = history_.happenings();
+    for (std::size_t i = 0; i < std::min(all.size(), happenings_shown); ++i)
+        write_happening(html, at, all[all.size() - 1 - i]);
+}
+
 void Page::write_part(std::string& out, std::string_view name, const std::string& refusal) const
 {
     Markup html{out};
@@ -139,8 +146,21 @@ void Page::write_part(std::string& out, std::string_view name, const std::string
         write_summary(html, at);
     else if (name == "graph")
         write_graph(html, at);
+    else if (name == "happenings")
+        write_happenings(html, at);
     else if (const auto* asset = find_asset(name))
         html << asset->url();
+}
+
+// Whether there are more of them.
+bool Page::write_rows(std::string& out, Cursor& cursor) const
+{
+    Markup html{out};
+    const auto at = view();
+    const auto end = std::min(cursor.row + rows_at_once, cursor.order.size());
+    for (; cursor.row < end; ++cursor.row)
+        write_row(html, at, cursor.order[cursor.row]);
+    return cursor.row < cursor.order.size();
 }
 
 bool Page::write(std::string& out, Cursor& cursor, const std::string& refusal) const
@@ -149,30 +169,15 @@ bool Page::write(std::string& out, Cursor& cursor, const std::string& refusal) c
         out.clear();
         cursor = {.generation = generation_, .order = order_of(*monitor_)};
     }
-    for (; cursor.part < parts().size(); ++cursor.part) {
-        const auto& part = parts()[cursor.part];
-        if (cursor.row == 0)
-            out += part.text;
-        if (part.name == "rows") {
-            Markup html{out};
-            const auto at = view();
-            for (const auto end = std::min(cursor.row + rows_at_once, cursor.order.size()); cursor.row < end;
-                 ++cursor.row)
-                write_row(html, at, cursor.order[cursor.row]);
-            if (cursor.row < cursor.order.size())
-                return true;
-            cursor.row = 0;
-        } else if (part.name == "happenings") {
-            Markup html{out};
-            const auto at = view();
-            const auto& all = history_.happenings();
-            for (std::size_t i = 0; i < std::min(all.size(), happenings_shown); ++i)
-                write_happening(html, at, all[all.size() - 1 - i]);
-        } else {
-            write_part(out, part.name, refusal);
-        }
-    }
-    return false;
+    const auto& part = parts()[cursor.part];
+    if (cursor.row == 0)
+        out += part.text;
+    if (part.name != "rows")
+        write_part(out, part.name, refusal);
+    else if (write_rows(out, cursor))
+        return true;
+    cursor.row = 0;
+    return ++cursor.part < parts().size();
 }
 
 std::shared_ptr<EventStream> Page::follow(std::string_view since)

@@ -49,6 +49,8 @@ public:
 private:
     PageView view() const;
     std::string mark() const;
+    bool write_rows(std::string& out, Cursor& cursor) const;
+    void write_happenings(Markup& html, const PageView& at) const;
     void write_part(std::string& out, std::string_view name, const std::string& refusal) const;
     void touch_instance(InstanceId id);
     void touch_dependants(ServiceId id);

@@ -32,9 +32,9 @@ def chrome(chromium):
     chromium.get("about:blank")
     chromium.complaints()
     yield chromium
-    complaints = chromium.complaints()
     chromium.get("about:blank")
-    assert complaints == []
+    # That keepwell has ended while the page was still open is no fault of the page.
+    assert [each for each in chromium.complaints() if "/api/v1/events" not in each["message"] or "net::" not in each["message"]] == []
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,6 @@ def test_the_page_follows_a_reload_and_a_restart_of_keepwell(build, chrome, web)
             daemon.start()
             chrome.wait(lambda: chrome.text("#live-text") == "Live" and state_of(chrome, "fresh") == "healthy", 20)
             assert chrome.execute_script("return window.same") is True
-            chrome.complaints()  # the browser tells of each connection that was refused
 
 
 CONTRAST = """
