@@ -72,6 +72,7 @@ void Loader::load(const Node& root)
     config_.state_path = keys_.state_path;
     config_.webhooks = std::move(keys_.webhooks);
     config_.docker = std::move(keys_.docker);
+    config_.lease = std::move(keys_.lease);
     static const docker::Found nothing_yet;
     if (!config_.docker)
         found_ = nullptr;

@@ -2,6 +2,7 @@
 
 #include "daemon/docker/found.hpp"
 #include "daemon/docker/settings.hpp"
+#include "daemon/lease.hpp"
 #include "daemon/problem.hpp"
 #include "daemon/stack.hpp"
 #include "daemon/variables.hpp"
@@ -14,6 +15,7 @@ struct Config {
     std::optional<Probe> self_check{};       // fails when it is us who are cut off
     std::vector<WebhookAction> webhooks{};   // told of signals and actions
     std::optional<DockerSettings> docker{};  // services are found in containers, too
+    std::optional<LeaseSettings> lease{};    // who acts, when several watch the same
     std::string state_path{};                // what outlives a restart of keepwell; empty: nothing does
     bool operator==(const Config&) const = default;
 };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/docker/settings.hpp"
+#include "daemon/lease.hpp"
 #include "daemon/shape.hpp"
 #include "daemon/stack.hpp"
 
@@ -104,6 +105,7 @@ struct FileKeys {
     Deferred<ProbeKeys> self_check{};
     std::vector<WebhookAction> webhooks{};
     std::optional<DockerSettings> docker{};
+    std::optional<LeaseSettings> lease{};
     Deferred<std::map<std::string, ServiceKeys>> services{};
 
     static constexpr auto fields()
@@ -127,6 +129,9 @@ struct FileKeys {
             optional("webhooks", &FileKeys::webhooks, "who is told of signals and actions"),
             optional("docker", &FileKeys::docker,
                      "services are found in the containers of a Docker Engine; `true` takes the defaults"),
+            optional("lease", &FileKeys::lease,
+                     "of several keepwells that watch the same, only the holder of this lease acts; without "
+                     "it, in a Compose project, the one whose container's name comes first"),
             optional("services", &FileKeys::services, "the services, by name"),
         };
     }

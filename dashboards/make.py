@@ -209,17 +209,19 @@ def itself():
         return lines(title, description, *queries, unit=unit, **more)
 
     board.row("Now")
-    board.add(ask("Up", "Whether Prometheus can scrape it.", "up", names=GOOD), w=4, h=4)
+    board.add(ask("Up", "Whether Prometheus can scrape it.", "up", names=GOOD), w=3, h=4)
     board.add(ask("Configuration accepted", "Whether the last load of the configuration succeeded; if not, the one before is in use.",
-                  "keepwell_config_last_reload_successful", names=GOOD), w=4, h=4)
+                  "keepwell_config_last_reload_successful", names=GOOD), w=3, h=4)
     board.add(ask("Warnings about it", "`keepwell check` prints them.", "keepwell_config_warnings",
-                  limits=[(None, "green"), (1, "orange")]), w=4, h=4)
+                  limits=[(None, "green"), (1, "orange")]), w=3, h=4)
     board.add(ask("In doubt", "Whether it takes itself for the cause of what it sees; it restarts nothing then.",
-                  "keepwell_self_doubt", names=BAD), w=4, h=4)
+                  "keepwell_self_doubt", names=BAD), w=3, h=4)
+    board.add(ask("Stands by", "Whether another keepwell of the same stack acts, and this one only watches and signals.",
+                  "keepwell_stands_by", names={0: ("no", "green"), 1: ("yes", "blue")}), w=3, h=4)
     board.add(ask("Engine answers", "Whether the Docker Engine answered the last look. Empty where keepwell follows no Engine.",
-                  "keepwell_engine_up", names=GOOD, noValue="no Engine"), w=4, h=4)
+                  "keepwell_engine_up", names=GOOD, noValue="no Engine"), w=3, h=4)
     board.add(table("Version", "What each keepwell was built from.", f"keepwell_build_info{{{which}}}",
-                    {"instance": "keepwell", "version": "Version"}, header=False), w=4, h=4)
+                    {"instance": "keepwell", "version": "Version"}, header=False), w=6, h=4)
 
     board.row("Timeliness")
     board.add(plot("Lateness of the scheduler", "How late it was at worst between two scrapes.",

@@ -438,6 +438,9 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
     one("keepwell_config_warnings", "gauge",
         "Warnings about the configuration; `keepwell check` prints them.",
         static_cast<double>(figures.config_warnings));
+    one("keepwell_stands_by", "gauge",
+        "1 while another keepwell of the same stack may act, and this one only watches and signals.",
+        figures.stands_by);
     if (figures.follows_engine) {
         one("keepwell_engine_up", "gauge",
             "Whether the Docker Engine answered the last look at its containers.", figures.engine_up);

@@ -135,9 +135,17 @@ std::expected<Config, std::string> Daemon::load()
         std::erase_if(loaded.problems, [](const auto& each) { return each.severity != Severity::error; });
         return std::unexpected(render(loaded.problems));
     }
-    if (containers_ && containers_->stands_by())
+    if (stands_by(loaded.config))
         hold_back(loaded.config.stack);
     return std::move(loaded.config);
+}
+
+// Another keepwell acts, or may do so.
+bool Daemon::stands_by(const Config& config) const
+{
+    if (config.lease)
+        return !lease_ || !(lease_->settings() == *config.lease) || !lease_->acts();
+    return containers_ && containers_->stands_by();
 }
 
 // Each once, as long as it lasts: containers come and go, and each time the file is read again.
@@ -174,6 +182,8 @@ Watcher::Settings Daemon::settings()
     return {.self_check = check,
             .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
                                                                                       ActionContext context) {
+                if (stands_by(config_))
+                    return not_done("another keepwell may act by now");
                 if (is_disputed(context))
                     return not_done(
                         "it was never well from here, and Docker does not call it unhealthy: what its health "
@@ -220,6 +230,7 @@ std::expected<void, std::string> Daemon::reload()
     }
     config_ = *std::move(config);
     follow_containers();
+    follow_lease();
     take_over(make_monitor());
     webhooks_.configure(config_.webhooks);
     reload_ok_at_ = unix_now();
@@ -233,11 +244,19 @@ void Daemon::follow_containers()
     if (!config_.docker)
         containers_.reset();
     else if (!containers_ || !(containers_->settings() == *config_.docker))
-        containers_.emplace(loop_, *config_.docker, [this] { containers_changed(); });
+        containers_.emplace(loop_, *config_.docker, [this] { refresh("containers changed"); });
 }
 
-// The same configuration with other containers.
-void Daemon::containers_changed()
+void Daemon::follow_lease()
+{
+    if (!config_.lease)
+        lease_.reset();
+    else if (!lease_ || !(lease_->settings() == *config_.lease))
+        lease_.emplace(loop_, *config_.lease, [this] { refresh("who acts has changed"); });
+}
+
+// The same configuration with other containers, or with another who acts.
+void Daemon::refresh(std::string_view why)
 {
     if (const auto now = content(); now && *now != loaded_content_) {
         asio::post(loop_, [this] { (void)reload(); });  // which may end whoever called this
@@ -250,7 +269,7 @@ void Daemon::containers_changed()
     }
     config_ = *std::move(config);
     take_over(make_monitor());
-    log(LogLevel::info, "containers changed", {{"services", std::to_string(config_.stack.services.size())}});
+    log(LogLevel::info, why, {{"services", std::to_string(config_.stack.services.size())}});
 }
 
 // What outlived keepwell's restart. Of services in containers once they are known.
@@ -350,6 +369,7 @@ DaemonFigures Daemon::figures()
             .webhooks_failed = webhooks.failed,
             .webhooks_dropped = webhooks.dropped,
             .config_warnings = warnings_,
+            .stands_by = stands_by(config_),
             .follows_engine = containers_.has_value(),
             .engine_up = engine.up,
             .engine_events = engine.events,
@@ -460,6 +480,7 @@ int Daemon::run()
     reload_ok_at_ = unix_now();
     watcher_->start();
     follow_containers();
+    follow_lease();
     for (auto coroutine :
          {&Daemon::reload_on_hangup, &Daemon::end_on_signal, &Daemon::keep_state, &Daemon::follow_names})
         asio::co_spawn(loop_, (this->*coroutine)(), asio::detached);

@@ -4,6 +4,7 @@
 #include "daemon/expansion.hpp"
 #include "daemon/main/commands.hpp"
 #include "daemon/main/containers.hpp"
+#include "daemon/main/lease_keeper.hpp"
 #include "daemon/memory.hpp"
 #include "daemon/watcher.hpp"
 #include "exporters/history.hpp"
@@ -53,7 +54,9 @@ private:
     void tell_problems(const std::vector<Problem>& problems);
     std::expected<void, std::string> reload();
     void follow_containers();
-    void containers_changed();
+    void follow_lease();
+    bool stands_by(const Config& config) const;
+    void refresh(std::string_view why);
     void recall(Monitor& monitor);
     void take_over(std::unique_ptr<Monitor> monitor);
     std::unique_ptr<Monitor> make_monitor();
@@ -79,6 +82,7 @@ private:
     Comparer comparer_{*this};
     Webhooks webhooks_{loop_};
     std::optional<Containers> containers_{};
+    std::optional<LeaseKeeper> lease_{};
     std::optional<Watcher> watcher_{};
     std::optional<Api> api_{};
     std::optional<Server> server_{};
