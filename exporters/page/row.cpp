@@ -190,7 +190,6 @@ void write_row(Markup& html, const PageView& view, ServiceId id)
 {
     const auto& service = view.monitor.service(id);
     const auto rank = rank_of(view.monitor, id);
-    const auto hour = view.trails.of(id, view.now);
     html << R"(<tr role="row" id="service-)" << id << R"(" data-rank=")" << rank.order << R"(" data-group=")"
          << rank.group << R"(" data-state=")" << name_of(service.state)
          << R"("><td role="cell" class="state">)";
@@ -201,8 +200,11 @@ void write_row(Markup& html, const PageView& view, ServiceId id)
     write_time(html, view, service.since);
     html << "</td>";
     write_why(html, view, id);
+    const bool probed = view.monitor.stack().services()[id].probed;
+    const auto hour = probed ? view.trails.of(id, view.now) : Trails::Hour{};
     html << R"(<td role="cell" class="hour">)";
-    write_strip(html, hour);
+    if (probed)
+        write_strip(html, hour);
     html << R"(</td><td role="cell" class="latency"><span id="latency-)" << id << R"(">)"
          << latency_text(view.monitor, id) << "</span>";
     write_sparkline(html, hour);

@@ -183,6 +183,19 @@ TEST_CASE("page: who is in quarantine can be resumed, and keepwell's own doubt i
     CHECK(board.part(write_summary).find("keepwell doubts itself") != npos);
 }
 
+TEST_CASE("page: a service that nothing probes is told apart, and troubles nobody")
+{
+    Board board{{service("db"), service("cron", {}, {})}};
+    board.tell("db", Outcome::ok);
+    CHECK(board.part(write_summary).find("The one service is healthy") != npos);
+    const auto row = board.row("cron");
+    CHECK(row.find("data-group=\"unprobed\"") != npos);
+    CHECK(row.find("nothing probes it") != npos);
+    CHECK(row.find("class=\"strip\"") == npos);
+    const auto counts = counts_of(*board.monitor);
+    CHECK((counts.all == 2 && counts.healthy == 1 && counts.unprobed == 1 && counts.trouble == 0));
+}
+
 TEST_CASE("page: nothing that comes from outside is taken for markup")
 {
     const std::string evil = "</td></tr><script>alert(1)</script><img src=x onerror='alert(2)'>\" data-x=\"";
