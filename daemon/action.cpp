@@ -6,6 +6,9 @@
 #include "probes/url.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstring>
 
 namespace keepwell {
 
@@ -60,6 +63,25 @@ bool is_ours(std::string_view name)
 bool is_header_value(std::string_view value)
 {
     return std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
+}
+
+// As `docker kill --signal` takes them: a number, or a name with or without SIG before it.
+bool is_signal(std::string_view text)
+{
+    constexpr int most = 64;
+    int number = 0;
+    const auto* end = text.data() + text.size();
+    if (const auto read = std::from_chars(text.data(), end, number);
+        read.ec == std::errc{} && read.ptr == end)
+        return number >= 1 && number <= most;
+    if (text.starts_with("SIG"))
+        text.remove_prefix(3);
+    if (text == "RTMIN" || text == "RTMAX" || text.starts_with("RTMIN+") || text.starts_with("RTMAX-"))
+        return true;
+    for (int each = 1; each < NSIG; ++each)
+        if (const char* name = ::sigabbrev_np(each); name && text == name)
+            return true;
+    return false;
 }
 
 }  // namespace
@@ -139,10 +161,7 @@ std::vector<std::string> DockerAction::faults() const
     }
     if (stop_timeout && action != DockerVerb::restart)
         found.emplace_back("stop_timeout: only a restart stops");
-    const auto fits = [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '-';
-    };
-    if (signal.empty() || !std::ranges::all_of(signal, fits))
+    if (!is_signal(signal))
         found.emplace_back("signal: expected a name such as HUP or SIGUSR1, or a number");
     return found;
 }

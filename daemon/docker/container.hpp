@@ -28,9 +28,10 @@ struct Container {
     std::string name{};  // without the leading slash
     std::string image{};
     Status status = Status::created;
-    std::string health{};       // starting, healthy, unhealthy or empty; means nothing unless it is running
-    std::string started_at{};   // RFC 3339, as the Engine prints it: a new value is a new life
-    bool left_stopped = false;  // it does not run, and was stopped by request or before we looked
+    std::string health{};        // starting, healthy, unhealthy or empty; means nothing unless it is running
+    std::string started_at{};    // RFC 3339, as the Engine prints it: a new value is a new life
+    bool asked_to_stop = false;  // by a request since it was started
+    bool never_ran = false;      // not while we looked
     int exit_code = 0;
     bool oom_killed = false;
     int restart_count = 0;         // by Docker's own policy; a restart through the API sets it to 0

@@ -192,8 +192,8 @@ std::vector<Container> Discovery::State::containers()
         all_of_them.push_back(container);
         if (container.running())
             ran.insert(id);
-        else
-            all_of_them.back().left_stopped = stopped.contains(id) || !ran.contains(id);
+        all_of_them.back().asked_to_stop = stopped.contains(id);
+        all_of_them.back().never_ran = !ran.contains(id);
     }
     return all_of_them;
 }

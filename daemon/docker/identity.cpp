@@ -1,5 +1,7 @@
 #include "daemon/docker/identity.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -93,14 +95,18 @@ std::string reason_for_rest(const Container& container)
         case Status::exited:
         case Status::dead: break;
     }
-    if (container.left_stopped)
+    if (container.asked_to_stop)
         return "stopped by hand";
     // Docker starts these again itself, unless somebody stopped them.
     if (container.restart_policy == "always" || container.restart_policy == "unless-stopped")
         return "stopped by hand";
     if (container.exit_code == 0)
         return "done";
-    return container.exit_code == terminated ? "stopped by hand" : std::string{};
+    if (container.exit_code == terminated)
+        return "stopped by hand";
+    return container.never_ran
+               ? fmt::format("ended with code {} before keepwell watched", container.exit_code)
+               : std::string{};
 }
 
 }  // namespace keepwell::docker

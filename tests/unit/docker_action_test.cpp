@@ -400,5 +400,8 @@ TEST_CASE("docker action: what cannot be meant is told when it is configured")
     CHECK(DockerAction{.action = DockerVerb::exec, .argv = {"nginx", "{nonsense}"}}.faults().size() == 1);
     CHECK(DockerAction{.argv = {"true"}}.faults().size() == 1);
     CHECK(DockerAction{.action = DockerVerb::kill, .stop_timeout = 1s}.faults().size() == 1);
-    CHECK(DockerAction{.action = DockerVerb::signal, .signal = "HUP; rm"}.faults().size() == 1);
+    for (const auto* good : {"HUP", "SIGUSR1", "1", "64", "RTMIN+3", "SIGRTMAX-1"})
+        CHECK(DockerAction{.action = DockerVerb::signal, .signal = good}.faults().empty());
+    for (const auto* bad : {"HUP; rm", "HUPP", "hup", "", "0", "65", "SIG", "1x"})
+        CHECK(DockerAction{.action = DockerVerb::signal, .signal = bad}.faults().size() == 1);
 }

@@ -171,6 +171,15 @@ TEST_CASE("what does not run on purpose is not watched")
     CHECK(rest_of(Status::exited, "no", 143) == "stopped by hand");
     CHECK(rest_of(Status::exited, "no", 137).empty());  // killed: it should run
     CHECK(rest_of(Status::exited, "on-failure", 1).empty());
+
+    auto container = compose("api");
+    container.status = Status::exited;
+    container.restart_policy = "no";
+    container.exit_code = 1;
+    container.never_ran = true;
+    CHECK(reason_for_rest(container) == "ended with code 1 before keepwell watched");
+    container.asked_to_stop = true;
+    CHECK(reason_for_rest(container) == "stopped by hand");
 }
 
 TEST_CASE("a container that has stopped keeps the address that it had")
