@@ -102,7 +102,7 @@ void write_reason(Markup& html, const PageView& view, ProbeId id)
     html << "</p>";
 }
 
-// What counts of several instances: a restart under way, then one asked for, then the first hold.
+// What counts of several instances: a restart under way, then what keeps the first from it.
 void write_treatment(Markup& html, const PageView& view, ServiceId id)
 {
     const auto& row = view.monitor.stack().services()[id];
@@ -120,7 +120,10 @@ void write_treatment(Markup& html, const PageView& view, ServiceId id)
             instance.hold != Hold::maintenance)
             held = &instance;
     }
-    if (held) {
+    const bool acts = view.monitor.stack().mode_of(id) == Mode::act;
+    if (asked && !acts) {  // a hold is then about asking again
+        html << R"(<p class="treatment">A restart is asked for; keepwell itself only signals.</p>)";
+    } else if (held) {
         html << R"(<p class="treatment">Not restarted: )" << words(held->hold);
         if (!held->hold_detail.empty())
             html << ": <bdi>" << held->hold_detail << "</bdi>";

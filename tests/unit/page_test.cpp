@@ -132,6 +132,7 @@ TEST_CASE("page: the root cause is named first, with those that suffer from it a
     CHECK(summary.find("nothing listens there") != npos);
     CHECK(summary.find("127.0.0.1:1: refused") != npos);
     CHECK(summary.find("<bdi>web</bdi>") == npos);
+    CHECK(summary.find("A restart is asked for; keepwell itself only signals.") != npos);
 
     CHECK(board.row("db").find("data-rank=\"0\"") != npos);
     CHECK(board.row("api").find("because of <a href=\"#service-0\"") != npos);
@@ -167,6 +168,32 @@ TEST_CASE("page: of several instances each is told, with its probes; what is fol
     CHECK(row.find("<summary>2 × <bdi>http</bdi></summary>") != npos);
     CHECK(row.find("<bdi>api-2</bdi> starting") != npos);
     CHECK(row.find("<bdi>config</bdi> <span class=\"muted\">gate, every 10s") != npos);
+}
+
+TEST_CASE("page: what is done about it is told: asked for, under way, or held back")
+{
+    auto db = service("db");
+    Board signals{{db, service("other")}};
+    signals.tell("other", Outcome::ok);
+    signals.fail("db");
+    CHECK(signals.row("db").find("A restart is asked for; keepwell itself only signals.") != npos);
+
+    db.restart.mode = Mode::act;
+    db.restart.backoff = 1min;
+    db.restart.command = CommandAction{.argv = {"true"}};
+    Board acts{{db, service("other")}};
+    acts.tell("other", Outcome::ok);
+    acts.fail("db");
+    CHECK(acts.row("db").find("It is being restarted.") != npos);
+    acts.monitor->action_finished(InstanceId{0}, {.result = ActionResult::failed}, acts.now);
+    acts.monitor->advance(acts.now);
+    CHECK(acts.row("db").find("Not restarted: too soon after the last restart") != npos);
+
+    db.restart.mode = Mode::observe;
+    Board observes{{db, service("other")}};
+    observes.tell("other", Outcome::ok);
+    observes.fail("db");
+    CHECK(observes.row("db").find("Not restarted: mode observe") != npos);
 }
 
 TEST_CASE("page: who is in quarantine can be resumed, and keepwell's own doubt is told")
