@@ -50,6 +50,9 @@ private:
         void state_changed(InstanceId id, State, State after, Clock::time_point) override;
     };
 
+    static constexpr std::string_view none = "none";  // of a flag: not at all
+    static double unix_now();
+
     std::expected<Config, std::string> load();
     void tell_problems(const std::vector<Problem>& problems);
     std::expected<void, std::string> reload();
