@@ -24,7 +24,7 @@ struct DaemonFigures {
     std::uint64_t webhooks_failed = 0;
     std::uint64_t webhooks_dropped = 0;
     std::uint64_t config_warnings = 0;
-    bool stands_by = false;  // another keepwell acts
+    bool stands_by = false;       // another keepwell acts
     bool follows_engine = false;  // the rest is meaningless without
     bool engine_up = false;
     std::uint64_t engine_events = 0;
