@@ -362,7 +362,7 @@ class Project:
             ill = {each["Name"]: each["State"] for each in found if not is_well(each)}
             assert found and not ill, json.dumps(ill)[:4000]
             return found
-        return servers.wait_until(healthy, seconds, f"{self.name} is healthy", 0.2)
+        return servers.wait_until(healthy, seconds, f"{self.name} is healthy", 0.5)
 
 
 def service_of(labels):

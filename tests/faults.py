@@ -19,6 +19,7 @@ import stacks
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / "build" / "results"
 POLL = 5  # seconds: autoheal's default interval
+LOOK = 1  # seconds between two looks: what happened when is told by events, and each look costs a process or two
 PATIENCE = stacks.BOUND + POLL + 30  # after which nobody comes any more
 SLOWER = {"celery": 15, "scheduler": 15}  # what tells of a worker is the age of its file: that much later than others
 
@@ -167,7 +168,7 @@ def strike(service, fault, port, healer, name):
         outcome.note = healer.gives_up(now, start)
         if outcome.note:
             break
-        time.sleep(0.25)
+        time.sleep(LOOK)
     detected = healer.detected(before, start)
     outcome.detected = detected and round(detected - start, 1)
     _read_events(healer.events, service, start, outcome)

@@ -161,6 +161,7 @@ struct Discovery::State : std::enable_shared_from_this<State> {
     std::set<std::string> ran{};               // ids of what we have seen running
     std::set<std::string> stopped{};           // ids of what was stopped by request since it was started
     bool all = true;                           // look at every container, whatever is known
+    bool listening = false;                    // to the stream of events
     bool over = false;
     std::string trouble{};
     DiscoveryFigures figures{};
@@ -264,11 +265,13 @@ asio::awaitable<void> Discovery::State::listen_for_ever(std::shared_ptr<State> s
     auto retry = Clock::duration{first_retry};
     while (!self->over) {
         const auto begun = Clock::now();
+        self->listening = true;
         try {
             co_await self->engine.stream(events_path(),
                                          [self](std::string_view event) { self->hear(event); });
         } catch (const std::exception&) {  // the next look says why
         }
+        self->listening = false;
         if (self->over)
             co_return;
         self->wake(true);
@@ -289,5 +292,9 @@ Discovery::Discovery(asio::io_context& loop, Engine engine, Seen seen, Told told
 Discovery::~Discovery() { state_->end(); }
 
 const DiscoveryFigures& Discovery::figures() const { return state_->figures; }
+
+bool Discovery::in_touch() const { return state_->listening && state_->figures.up; }
+
+bool Discovery::is_current() const { return in_touch() && !state_->all && state_->changed.empty(); }
 
 }  // namespace keepwell::docker

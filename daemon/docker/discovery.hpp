@@ -41,6 +41,9 @@ public:
     Discovery& operator=(const Discovery&) = delete;
 
     const DiscoveryFigures& figures() const;
+    bool in_touch() const;  // the last look was answered, and events flow
+    // Whether what was seen last is all that there is to see: no event waits to be looked at.
+    bool is_current() const;
 
 private:
     struct State;

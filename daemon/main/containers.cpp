@@ -174,6 +174,17 @@ bool Containers::is_disputed(const std::string& container) const
            !was_well_.contains(container);
 }
 
+std::string Containers::reason_to_wait(const std::string& container) const
+{
+    if (!discovery_.in_touch())
+        return "the Docker Engine is away, or was just now: first a look at it";
+    for (const auto& service : found_ ? found_->services : std::vector<docker::FoundService>{})
+        for (const auto& each : service.instances)
+            if (each.container == container && !each.rest.empty())
+                return "nothing is to be done to it: " + each.rest;
+    return {};
+}
+
 std::string Containers::life_of(const std::string& container) const
 {
     const auto found = lives_.find(container);

@@ -41,6 +41,10 @@ public:
     void note_state(const std::string& service, const std::string& container, State state);
     // Before anything is done to such a one: it was never well here, and Docker does not call it unhealthy.
     bool is_disputed(const std::string& container) const;
+    bool is_current() const { return discovery_.is_current(); }
+    // Before anything is done to a container: why it is to be left as it is (stopped by hand, ...), or why
+    // nobody knows just now; empty: nothing speaks against it.
+    std::string reason_to_wait(const std::string& container) const;
     // As the monitor was told of it last; empty: there is no such container.
     std::string life_of(const std::string& container) const;
 

@@ -10,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <malloc.h>
@@ -23,6 +24,8 @@ namespace keepwell {
 
 namespace {
 
+constexpr auto events_pause = 250ms;
+constexpr int most_pauses = 20;  // until what was told is looked at
 constexpr std::string_view disputed =
     "it was never well from here, and Docker does not call it unhealthy: what its health check asks may not "
     "be open to others (listens on 127.0.0.1?)";
@@ -36,11 +39,6 @@ void raise_descriptor_limit()
         limit.rlim_cur = limit.rlim_max;
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
-}
-
-asio::awaitable<ActionOutcome> not_done(std::string why)
-{
-    co_return ActionOutcome{.result = ActionResult::not_started, .detail = std::move(why)};
 }
 
 asio::awaitable<ActionOutcome> carry_out(Engine engine, RestartAction action, ActionContext context)
@@ -78,14 +76,48 @@ Watcher::Settings Daemon::settings()
     return {.self_check = check,
             .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
                                                                                       ActionContext context) {
-                if (stands_by(config_))
-                    return not_done("another keepwell may act by now");
-                if (is_disputed(context))
-                    return not_done(std::string{disputed});
-                if (containers_)
-                    context.life = containers_->life_of(context.container);
-                return carry_out(engine, std::move(action), std::move(context));
+                return act_now(engine, std::move(action), std::move(context));
             }};
+}
+
+// That somebody has stopped a container is told by an event, which may be on its way still.
+asio::awaitable<ActionOutcome> Daemon::act_now(Engine engine, RestartAction action, ActionContext context)
+{
+    asio::steady_timer timer{loop_};
+    for (int pauses = 0; containers_ && !context.container.empty() && pauses < most_pauses; ++pauses) {
+        timer.expires_after(events_pause);
+        co_await timer.async_wait(asio::use_awaitable);
+        if (containers_ && containers_->is_current())
+            break;
+    }
+    if (auto why = reason_to_wait(context); !why.empty())
+        co_return ActionOutcome{.result = ActionResult::not_started, .detail = std::move(why)};
+    if (containers_)
+        context.life = containers_->life_of(context.container);
+    co_return co_await carry_out(std::move(engine), std::move(action), std::move(context));
+}
+
+std::string Daemon::reason_to_wait(const ActionContext& context) const
+{
+    if (stands_by(config_))
+        return "another keepwell may act by now";
+    if (is_disputed(context))
+        return std::string{disputed};
+    if (!containers_ || context.container.empty() || has_failed_to_restart(context))
+        return {};
+    return containers_->reason_to_wait(context.container);
+}
+
+// What a restart of ours has left stopped was stopped by nobody else.
+bool Daemon::has_failed_to_restart(const ActionContext& context) const
+{
+    const auto& monitor = watcher_->monitor();
+    const auto service = monitor.stack().find(context.service);
+    const auto instance = service ? monitor.stack().find(*service, context.instance) : std::nullopt;
+    if (!instance)
+        return false;
+    const auto& last = monitor.instance(*instance).last_action;
+    return last && last->result != ActionResult::ok && last->result != ActionResult::not_started;
 }
 
 // What a person has said to ask is not for Docker to dispute.

@@ -64,7 +64,10 @@ private:
     void take_over(std::unique_ptr<Monitor> monitor);
     std::unique_ptr<Monitor> make_monitor();
     Watcher::Settings settings();
+    asio::awaitable<ActionOutcome> act_now(Engine engine, RestartAction action, ActionContext context);
+    std::string reason_to_wait(const ActionContext& context) const;
     bool is_disputed(const ActionContext& context) const;
+    bool has_failed_to_restart(const ActionContext& context) const;
     void listen();
     void choose_state_file();
     void remember();

@@ -265,8 +265,8 @@ def test_labels_that_make_no_sense_are_told_of_and_passed_over(build, engine, tm
     web = nginx(labels={"keepwell.intervall": "1s", "keepwell.retries": "many"})
     with project(engine, "labels", {"web": web}, tmp_path) as stack, watching(build, engine, stack) as daemon:
         daemon.wait_state("web", "healthy", 30)
-        log = daemon.log()
-        assert 'did you mean \\"interval\\"' in log and "labels of keepwell-labels-web-1" in log
+        words = ['did you mean \\"interval\\"', "labels of keepwell-labels-web-1"]
+        servers.wait_until(lambda: all(each in daemon.log() for each in words), 10, "the log says so", 0.1)
         assert daemon.metric("keepwell_config_warnings") == 1
 
 
