@@ -35,6 +35,13 @@ struct InstanceView {
     Clock::time_point last_action_at{};
     Signal last_action_signal{};  // what it answered
     bool started_once = false;    // all startup probes have passed since started_at
+
+    // The last action has failed half-way: what is stopped now was stopped by nobody else.
+    bool left_by_us() const
+    {
+        return last_action && last_action->result != ActionResult::ok &&
+               last_action->result != ActionResult::not_started;
+    }
 };
 
 struct ServiceView {

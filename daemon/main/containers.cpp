@@ -227,10 +227,8 @@ void Containers::tell(Monitor& monitor, Clock::time_point now)
             const auto before = lives_.find(each.container);
             if (before != lives_.end() && before->second != each.life && each.rest.empty())
                 monitor.instance_started(*instance, now);
-            // What we failed to start again was not stopped by anybody else.
-            const auto& action = monitor.instance(*instance).last_action;
-            const bool ours =
-                monitor.instance(*instance).in_flight || (action && action->result != ActionResult::ok);
+            const auto& view = monitor.instance(*instance);
+            const bool ours = view.in_flight || view.left_by_us();
             monitor.instance_paused(*instance, !each.rest.empty() && !ours, now);
         }
     }

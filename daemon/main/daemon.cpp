@@ -108,16 +108,12 @@ std::string Daemon::reason_to_wait(const ActionContext& context) const
     return containers_->reason_to_wait(context.container);
 }
 
-// What a restart of ours has left stopped was stopped by nobody else.
 bool Daemon::has_failed_to_restart(const ActionContext& context) const
 {
     const auto& monitor = watcher_->monitor();
     const auto service = monitor.stack().find(context.service);
     const auto instance = service ? monitor.stack().find(*service, context.instance) : std::nullopt;
-    if (!instance)
-        return false;
-    const auto& last = monitor.instance(*instance).last_action;
-    return last && last->result != ActionResult::ok && last->result != ActionResult::not_started;
+    return instance && monitor.instance(*instance).left_by_us();
 }
 
 // What a person has said to ask is not for Docker to dispute.
@@ -142,6 +138,16 @@ void Daemon::Comparer::state_changed(InstanceId id, State, State after, Clock::t
                    if (daemon.containers_)
                        daemon.containers_->note_state(service, container, after);
                });
+}
+
+// What was seen of a container while an action was under way was taken for the action's doing.
+void Daemon::Comparer::action_finished(InstanceId, const ActionOutcome& outcome, Clock::time_point)
+{
+    if (outcome.result == ActionResult::not_started)
+        asio::post(daemon.loop_, [&daemon = daemon] {
+            if (daemon.containers_)
+                daemon.containers_->tell(daemon.watcher_->monitor(), Clock::now());
+        });
 }
 
 void Daemon::listen()

@@ -48,6 +48,7 @@ private:
         Daemon& daemon;
         const Monitor* monitor = nullptr;
         void state_changed(InstanceId id, State, State after, Clock::time_point) override;
+        void action_finished(InstanceId, const ActionOutcome& outcome, Clock::time_point) override;
     };
 
     static constexpr std::string_view none = "none";  // of a flag: not at all
