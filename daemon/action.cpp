@@ -70,9 +70,9 @@ bool is_signal(std::string_view text)
 {
     constexpr int most = 64;
     int number = 0;
-    const auto* end = text.data() + text.size();
-    if (const auto read = std::from_chars(text.data(), end, number);
-        read.ec == std::errc{} && read.ptr == end)
+    const auto* begin = text.data();
+    const auto* end = begin + text.size();
+    if (const auto read = std::from_chars(begin, end, number); read.ec == std::errc{} && read.ptr == end)
         return number >= 1 && number <= most;
     if (text.starts_with("SIG"))
         text.remove_prefix(3);
