@@ -52,6 +52,22 @@ void lay(Node& entry, const Node& layer)
     lay_over(entry, layer);
 }
 
+// Whether it is without mistakes; else the first one is told, as a warning with what follows from it.
+bool makes_entry(const Node& entry, const CheckEntry& check, std::string where, std::string_view consequence,
+                 std::vector<Problem>& problems)
+{
+    const auto found = check(entry);
+    const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
+    if (error == found.end())
+        return true;
+    problems.push_back({.severity = Severity::warning,
+                        .file = std::move(where),
+                        .path = error->path,
+                        .text = fmt::format("{}{}", error->text, consequence),
+                        .suggestion = error->suggestion});
+    return false;
+}
+
 // The labels alone must make an entry; else they are told of and left out.
 bool are_fine(const FoundService& service, const CheckEntry& check, std::vector<Problem>& problems)
 {
@@ -60,16 +76,8 @@ bool are_fine(const FoundService& service, const CheckEntry& check, std::vector<
         entry.children.push_back(*restart);
     entry.children.push_back(instances_of(service));
     lay(entry, service.labels);
-    const auto found = check(entry);
-    const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
-    if (error == found.end())
-        return true;
-    problems.push_back({.severity = Severity::warning,
-                        .file = "labels of " + service.instances.front().container,
-                        .path = error->path,
-                        .text = error->text + "; all its keepwell labels are passed over",
-                        .suggestion = error->suggestion});
-    return false;
+    return makes_entry(entry, check, "labels of " + service.instances.front().container,
+                       "; all its keepwell labels are passed over", problems);
 }
 
 // What the containers themselves tell must make an entry: one container with an impossible name or port must
@@ -79,16 +87,8 @@ bool can_be_watched(const FoundService& service, const CheckEntry& check, std::v
     Node entry = service.settings;
     entry.key = service.name;
     entry.children.push_back(instances_of(service));
-    const auto found = check(entry);
-    const auto error = std::ranges::find(found, Severity::error, &Problem::severity);
-    if (error == found.end())
-        return true;
-    problems.push_back({.severity = Severity::warning,
-                        .file = "container " + service.instances.front().container,
-                        .path = error->path,
-                        .text = error->text + "; it is not watched",
-                        .suggestion = error->suggestion});
-    return false;
+    return makes_entry(entry, check, "container " + service.instances.front().container,
+                       "; it is not watched", problems);
 }
 
 Node entry_of(const FoundService& service, const Node* own, bool with_labels)
