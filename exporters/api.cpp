@@ -2,6 +2,7 @@
 
 #include "daemon/log.hpp"
 #include "exporters/status.hpp"
+#include "exporters/targets.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/ip/address.hpp>
@@ -157,7 +158,9 @@ ApiResponse Api::get(const ApiRequest& request)
     if (const auto name = segment_after(path, "/badge/"))
         return badge(*name, request);
     if (path == "/metrics")
-        return metrics_page();
+        return metrics_page(request);
+    if (path == "/sd")
+        return {200, "application/json", targets_json(monitor, request.query)};
     if (path == "/-/healthy")
         return text(200, "keepwell is healthy.");
     if (path == "/-/ready")
@@ -256,11 +259,14 @@ ApiResponse Api::ready() const
     return text(200, "keepwell is ready.");
 }
 
-ApiResponse Api::metrics_page()
+ApiResponse Api::metrics_page(const ApiRequest& request)
 {
-    ApiResponse response{200, "text/plain; version=0.0.4; charset=utf-8"};
+    const auto format = format_for(request.accept);
+    ApiResponse response{200, std::string{content_type(format)}};
+    response.headers = {{"Vary", "Accept"}};
     response.body.reserve(usual_metrics_size_);
-    response.more = [this, figures = figures_(), cursor = Metrics::Cursor{}](std::string& body) mutable {
+    response.more = [this, figures = figures_(),
+                     cursor = Metrics::Cursor{.format = format}](std::string& body) mutable {
         const bool more = metrics_.write(body, cursor, figures);
         if (!more)
             usual_metrics_size_ = roomy(body.size());

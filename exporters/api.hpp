@@ -76,7 +76,7 @@ private:
     ApiResponse post(const ApiRequest& request);
     ApiResponse health(std::string_view service) const;
     ApiResponse ready() const;
-    ApiResponse metrics_page();
+    ApiResponse metrics_page(const ApiRequest& request);
     ApiResponse maintain(const std::string& service, bool on, const ApiRequest& request);
 
     // api_page.cpp: what people look at

@@ -56,8 +56,12 @@ const std::string& bucket_label(std::size_t i)
     static const auto labels = [] {
         std::vector<std::string> texts;
         for (const double bound : Metrics::duration_buckets) {
+            // As OpenMetrics wants it, and in both formats: a scraper that changes from one to the other goes
+            // on with the same series.
             char text[32];
-            texts.push_back(label("le", {text, std::to_chars(text, text + sizeof text, bound).ptr}));
+            std::string number{text,
+                               std::to_chars(text, text + sizeof text, bound, std::chars_format::fixed).ptr};
+            texts.push_back(label("le", number.contains('.') ? number : number + ".0"));
         }
         texts.push_back(label("le", "+Inf"));
         return texts;
@@ -256,9 +260,11 @@ std::span<const Metrics::Family> Metrics::families()
                [](const Metrics& m, std::size_t id, Exposition& out) {
                    const auto& count = m.probes_[id];
                    std::uint64_t total = 0;
-                   for (std::size_t i = 0; i < count.durations.size(); ++i)
+                   for (std::size_t i = 0; i < count.durations.size(); ++i) {
                        out.sample("_bucket", m.probe_labels_[id], bucket_label(i),
                                   static_cast<double>(total += count.durations[i]));
+                       write_example(out, count.examples[i]);
+                   }
                    out.sample("_sum", m.probe_labels_[id], {}, count.duration_sum);
                    out.sample("_count", m.probe_labels_[id], {}, static_cast<double>(total));
                }},
@@ -302,8 +308,14 @@ void Metrics::attempted(ProbeId id, const ProbeResult& result, const Health&)
         count.phase_sums[i] += seconds(result.phase_took[i]);
     if (result.outcome != Outcome::not_attempted) {
         const auto took = seconds(result.took);
-        const auto bucket = std::ranges::lower_bound(duration_buckets, took) - duration_buckets.begin();
-        ++count.durations[static_cast<std::size_t>(bucket)];
+        const auto bucket = static_cast<std::size_t>(std::ranges::lower_bound(duration_buckets, took) -
+                                                     duration_buckets.begin());
+        ++count.durations[bucket];
+        count.examples[bucket] = {.at = std::chrono::system_clock::now(),
+                                  .seconds = static_cast<float>(took),
+                                  .outcome = result.outcome,
+                                  .reason = result.reason,
+                                  .phase = result.phase};
         count.duration_sum += took;
     }
     if (result.outcome == Outcome::ok) {
@@ -352,6 +364,17 @@ std::optional<Clock::time_point> Metrics::first_failure(ServiceId id) const
                 first = since;
     }
     return first;
+}
+
+void Metrics::write_example(Exposition& out, const Example& example)
+{
+    if (!out.takes_exemplars() || example.at == std::chrono::system_clock::time_point{})
+        return;
+    auto labels = label("outcome", to_string(example.outcome));
+    if (example.reason != Reason::none)
+        labels += "," + reason_label(example.reason) + "," + label("phase", to_string(example.phase));
+    out.exemplar(labels, static_cast<double>(example.seconds),
+                 std::chrono::duration<double>(example.at.time_since_epoch()).count());
 }
 
 void Metrics::write_times(Exposition& out, ServiceId id, const Times& times) const
@@ -404,7 +427,7 @@ std::vector<std::string_view> Metrics::fact_names() const
 // Numbers that probes met on their way: one family per name, whatever kinds note it. True: more to come.
 bool Metrics::write_fact(std::string& out, Cursor& cursor, std::string_view name, std::size_t limit) const
 {
-    Exposition exposition{out};
+    Exposition exposition{out, cursor.format};
     const auto family = "keepwell_probe_" + std::string{name};
     if (cursor.row == 0)
         exposition.family(family, "gauge",
@@ -471,7 +494,7 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
 
 bool Metrics::write(std::string& out, Cursor& cursor, const DaemonFigures& figures) const
 {
-    Exposition exposition{out};
+    Exposition exposition{out, cursor.format};
     const auto all = families();
     const auto limit = out.size() + slice_bytes;
     for (; cursor.family < all.size(); ++cursor.family, cursor.row = 0) {
@@ -492,13 +515,14 @@ bool Metrics::write(std::string& out, Cursor& cursor, const DaemonFigures& figur
         if (write_fact(out, cursor, cursor.facts[cursor.family - all.size()], limit))
             return true;
     write_daemon(exposition, figures);
+    exposition.end();
     return false;
 }
 
-std::string Metrics::page(const DaemonFigures& figures) const
+std::string Metrics::page(const DaemonFigures& figures, Format format) const
 {
     std::string out;
-    Cursor cursor;
+    Cursor cursor{.format = format};
     while (write(out, cursor, figures)) {
     }
     return out;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/monitor.hpp"
+#include "exporters/exposition.hpp"
 
 #include <array>
 #include <map>
@@ -9,8 +10,6 @@
 #include <vector>
 
 namespace keepwell {
-
-class Exposition;
 
 // What the daemon as a whole has to say; filled in by whoever asks for the page.
 struct DaemonFigures {
@@ -52,22 +51,32 @@ public:
     // writes some hundred kilobytes at most to `out` and returns false when the page is complete. A reload in
     // between makes the rest of the page follow the new configuration.
     struct Cursor {
+        Format format = Format::text;
         std::size_t family = 0;
         std::size_t row = 0;
         std::vector<std::string_view> facts{};  // names met by the last attempts; a family each
     };
     bool write(std::string& out, Cursor& cursor, const DaemonFigures& figures) const;
     // The whole page at once, for tests and small stacks.
-    std::string page(const DaemonFigures& figures) const;
+    std::string page(const DaemonFigures& figures, Format format = Format::text) const;
 
     static constexpr std::array duration_buckets{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                  0.1,    0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
 
 private:
+    // The last attempt that fell into a bucket: why it was slow, or what became of it.
+    struct Example {
+        std::chrono::system_clock::time_point at{};  // none yet at the epoch
+        float seconds = 0;
+        Outcome outcome = Outcome::ok;
+        Reason reason = Reason::none;
+        Phase phase = Phase::prepare;
+    };
     struct ProbeCount {
         std::array<std::uint64_t, outcome_count> outcomes{};
         std::array<std::uint32_t, duration_buckets.size() + 1>
             durations{};  // not cumulative; the last is +Inf
+        std::array<Example, duration_buckets.size() + 1> examples{};
         double duration_sum = 0;
         std::array<double, phase_count> phase_sums{};
         std::vector<std::pair<Reason, std::uint64_t>> failures{};
@@ -95,6 +104,7 @@ private:
 
     void write_daemon(Exposition&, const DaemonFigures&) const;
     std::size_t row_count(const Family&) const;
+    static void write_example(Exposition&, const Example&);
     void write_times(Exposition&, ServiceId, const Times&) const;
     std::optional<Clock::time_point> first_failure(ServiceId) const;
     std::vector<std::string_view> fact_names() const;

@@ -3,8 +3,11 @@
 import contextlib
 import json
 import subprocess
+import time
 import urllib.parse
 
+import prometheus_client.openmetrics.parser as openmetrics
+import prometheus_client.parser as prometheus_text
 import pytest
 
 import keepwell
@@ -13,25 +16,27 @@ from servers import wait_until
 
 
 @contextlib.contextmanager
-def prometheus(targets):
-    """Scrapes {job: host:port} every half second. `ask(query)` returns {frozenset of labels: value}."""
+def prometheus(targets, jobs=()):
+    """Scrapes {job: host:port} every half second, and what other jobs say. `ask(query)` returns {frozenset of labels: value}."""
     directory = servers.new_directory("prometheus")
-    jobs = [{"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()]
+    jobs = [*jobs, *({"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items())]
     with open(f"{directory}/prometheus.yml", "w", encoding="utf-8") as file:
         json.dump({"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": jobs}, file)
     servers.run([servers.need("promtool", "prometheus"), "check", "config", f"{directory}/prometheus.yml"])
     port = servers.free_port()
     argv = [servers.need("prometheus", "prometheus"), f"--config.file={directory}/prometheus.yml",
-            f"--storage.tsdb.path={directory}/data", f"--web.listen-address={servers.HOST}:{port}", "--log.level=warn"]
+            f"--storage.tsdb.path={directory}/data", f"--web.listen-address={servers.HOST}:{port}", "--log.level=warn", "--enable-feature=exemplar-storage"]
     server = servers.Server("prometheus", argv, port=port, directory=directory,
                             ready=lambda it: servers.get(it.url + "/-/ready")[0] == 200)
 
-    def ask(query):
-        status, body, _ = servers.get(f"{server.url}/api/v1/query?" + urllib.parse.urlencode({"query": query}))
+    def get(path, **query):
+        status, body, _ = servers.get(f"{server.url}/api/v1/{path}?" + urllib.parse.urlencode(query))
         assert status == 200, body
-        return {frozenset(each["metric"].items()): float(each["value"][1]) for each in json.loads(body)["data"]["result"]}
+        return json.loads(body)["data"]
 
-    server.ask = ask
+    server.get = get
+    server.ask = lambda query: {frozenset(each["metric"].items()): float(each["value"][1])
+                                for each in get("query", query=query)["result"]}
     with servers.started(server):
         yield server
 
@@ -88,10 +93,47 @@ def test_prometheus_scrapes_keepwell_and_the_app_and_answers_queries(build):
             roots = server.ask("keepwell_service_root_cause == 1")
             assert [dict(labels)["compose_service"] for labels in roots] == ["redis"]
 
+            series = 'keepwell_probe_duration_seconds_bucket{compose_service="redis"}'
+            exemplars = [one["labels"] for each in server.get("query_exemplars", query=series, start=time.time() - 60, end=time.time())
+                         for one in each["exemplars"]]
+            assert {"outcome": "no_response", "reason": "connection_refused", "phase": "connect"} in exemplars, exemplars
+
             redis.start()
             wait_until(lambda: server.ask('keepwell_service_state{compose_service="redis",state="healthy"} == 1'), 20)
             wait_until(lambda: not server.ask("keepwell_signal_raised == 1"), 20, "the signal is cleared")
             wait_until(lambda: sorted(server.ask("up").values()) == [1, 1], 20)
+
+
+def test_prometheus_finds_what_keepwell_watches(build):
+    with watched_app(build) as (redis, app, daemon):
+        daemon.wait_state("api", "healthy")
+        keep = [{"source_labels": [f"__meta_keepwell_{name}"], "target_label": name} for name in ("project", "service", "kind", "role", "address")]
+        found = {"job_name": "found", "http_sd_configs": [{"url": f"{daemon.url}/sd", "refresh_interval": "1s"}], "relabel_configs": [
+            *keep, {"source_labels": ["__address__"], "target_label": "instance"}, {"target_label": "__address__", "replacement": app.address}]}
+        with prometheus({}, jobs=[found]) as server:
+            wait_until(lambda: len(server.ask('up{job="found"} == 1')) == 2, 30, "a target for each probe")
+            labels = {each["service"]: each for each in map(dict, server.ask("up"))}
+        common = {"__name__": "up", "job": "found", "project": "shop", "role": "liveness"}
+        assert labels == {
+            "redis": {**common, "service": "redis", "kind": "redis", "address": redis.address, "instance": redis.address},
+            "api": {**common, "service": "api", "kind": "http", "address": app.address, "instance": app.url + "/health"}}
+        assert [each["labels"]["__meta_keepwell_service"] for each in json.loads(servers.get(daemon.url + "/sd?kind=http")[1])] == ["api"]
+
+
+def test_openmetrics_holds_before_a_strict_reader_and_has_the_same_families(build):
+    with watched_app(build) as (redis, _, daemon):
+        daemon.wait_state("api", "healthy")
+        redis.kill()
+        daemon.wait_state("redis", "unhealthy")
+        status, text, headers = servers.get(daemon.url + "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        assert status == 200 and headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8", headers
+        families = {each.name: each for each in openmetrics.text_string_to_metric_families(text)}
+        plain = {each.name: each for each in prometheus_text.text_string_to_metric_families(servers.get(daemon.url + "/metrics")[1])}
+        assert {(each.name, each.type) for each in families.values()} == {(each.name, each.type) for each in plain.values()}
+        reasons = {each.exemplar.labels.get("reason") for each in families["keepwell_probe_duration_seconds"].samples if each.exemplar}
+        assert reasons >= {"connection_refused"}, reasons
+        with pytest.raises(ValueError):
+            list(openmetrics.text_string_to_metric_families(text.replace("# EOF", "")))
 
 
 def test_what_is_served_is_clean_to_promtool(build):

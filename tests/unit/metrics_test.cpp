@@ -40,7 +40,7 @@ std::string without_variables(const std::string& page)
 std::string golden_path() { return std::string{KEEPWELL_SOURCE_DIR} + "/tests/golden/metrics.txt"; }
 
 // A small stack in which something of everything has happened.
-std::string everything()
+std::string everything(Format format = Format::text)
 {
     Metrics metrics;
     StackSpec spec;
@@ -70,7 +70,8 @@ std::string everything()
                          .follows_engine = true,
                          .engine_up = true,
                          .engine_events = 7,
-                         .engine_looks = 2});
+                         .engine_looks = 2},
+                        format);
 }
 
 }  // namespace
@@ -83,6 +84,42 @@ TEST_CASE("metrics: the whole page is as it is in the golden file")
     std::ifstream file{golden_path()};
     const std::string golden{std::istreambuf_iterator<char>{file}, {}};
     CHECK(page == golden);
+}
+
+TEST_CASE("metrics: as OpenMetrics the page tells of the same series, and of attempts as exemplars")
+{
+    const std::regex exemplar{" # \\{[^}]*\\} [^ \n]+ [^ \n]+"};
+    const auto text = without_variables(everything());
+    const auto page = everything(Format::openmetrics);
+    CHECK(page.ends_with("\n# EOF\n"));
+    CHECK(page.contains("# TYPE keepwell_probe_attempts counter\n"));
+    CHECK(std::regex_search(
+        page,
+        std::regex{
+            "le=\"0\\.005\"\\} 4 # \\{outcome=\"rejected\",reason=\"status_mismatch\",phase=\"[a-z]+\"\\} "
+            "0\\.003[0-9]* [0-9.]+\n"}));
+    // Without exemplars, and comments aside, it is the other format's page.
+    const auto samples = [](const std::string& of) {
+        return std::regex_replace(of, std::regex{"(^|\n)#[^\n]*(?=\n)"}, "");
+    };
+    CHECK(samples(without_variables(std::regex_replace(page, exemplar, ""))) == samples(text));
+}
+
+TEST_CASE("metrics: who prefers OpenMetrics gets it")
+{
+    const auto [accept, format] = GENERATE(table<const char*, Format>({
+        {"", Format::text},
+        {"*/*", Format::text},
+        {"text/plain", Format::text},
+        {"application/openmetrics-text", Format::openmetrics},
+        {"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         Format::openmetrics},
+        {"text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5", Format::text},
+        {"application/openmetrics-text;q=0", Format::text},
+        {"application/openmetrics-text;q=x", Format::openmetrics},
+    }));
+    CAPTURE(accept);
+    CHECK(format_for(accept) == format);
 }
 
 TEST_CASE("metrics: labels are escaped, and numbers are written as Prometheus reads them")
