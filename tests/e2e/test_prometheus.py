@@ -25,7 +25,8 @@ def prometheus(targets, jobs=()):
     servers.run([servers.need("promtool", "prometheus"), "check", "config", f"{directory}/prometheus.yml"])
     port = servers.free_port()
     argv = [servers.need("prometheus", "prometheus"), f"--config.file={directory}/prometheus.yml",
-            f"--storage.tsdb.path={directory}/data", f"--web.listen-address={servers.HOST}:{port}", "--log.level=warn", "--enable-feature=exemplar-storage"]
+            f"--storage.tsdb.path={directory}/data", f"--web.listen-address={servers.HOST}:{port}", "--log.level=warn",
+            "--enable-feature=exemplar-storage"]
     server = servers.Server("prometheus", argv, port=port, directory=directory,
                             ready=lambda it: servers.get(it.url + "/-/ready")[0] == 200)
 
@@ -107,9 +108,12 @@ def test_prometheus_scrapes_keepwell_and_the_app_and_answers_queries(build):
 def test_prometheus_finds_what_keepwell_watches(build):
     with watched_app(build) as (redis, app, daemon):
         daemon.wait_state("api", "healthy")
-        keep = [{"source_labels": [f"__meta_keepwell_{name}"], "target_label": name} for name in ("project", "service", "kind", "role", "address")]
-        found = {"job_name": "found", "http_sd_configs": [{"url": f"{daemon.url}/sd", "refresh_interval": "1s"}], "relabel_configs": [
-            *keep, {"source_labels": ["__address__"], "target_label": "instance"}, {"target_label": "__address__", "replacement": app.address}]}
+        rules = [{"source_labels": [f"__meta_keepwell_{name}"], "target_label": name}
+                 for name in ("project", "service", "kind", "role", "address")]
+        rules += [{"source_labels": ["__address__"], "target_label": "instance"},
+                  {"target_label": "__address__", "replacement": app.address}]
+        discovery = {"url": f"{daemon.url}/sd", "refresh_interval": "1s"}
+        found = {"job_name": "found", "http_sd_configs": [discovery], "relabel_configs": rules}
         with prometheus({}, jobs=[found]) as server:
             wait_until(lambda: len(server.ask('up{job="found"} == 1')) == 2, 30, "a target for each probe")
             labels = {each["service"]: each for each in map(dict, server.ask("up"))}
