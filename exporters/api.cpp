@@ -125,7 +125,10 @@ std::optional<std::pair<std::string, std::map<std::string, std::string>>> split_
 
 std::string Api::refusal(const ApiRequest& request, bool asks_as_browser)
 {
-    if (!request.trusted)
+    const auto& visitor = request.visitor;
+    if (visitor.is_known)  // by what no page of another site has: a password, or a certificate for this name
+        return visitor.may_act ? "" : "changes are only taken from those who have the role to act";
+    if (!visitor.may_act)
         return "changes are only taken from the same host: over loopback or the unix socket";
     if (asks_as_browser && !is_own_name(request.host))
         return "changes are only taken from a browser on the same host that opens this page as localhost";
@@ -222,7 +225,9 @@ ApiResponse Api::maintain(const std::string& service, bool on, const ApiRequest&
     watcher_.wake();
     page_.touch(*id);
     log(LogLevel::info, on ? "maintenance begun by hand" : "resumed by hand",
-        {{"service", service}, {"note", note}});
+        {{"service", service},
+         {"note", note},
+         {"by", request.visitor.name.empty() ? "this host" : request.visitor.name}});
     if (request.accept.find("text/html") != std::string::npos)  // the page's button, pressed without a script
         return {303, "text/plain", "done\n", {{"Location", fmt::format("/#service-{}", *id)}}};
     return {200, "application/json", service_json(monitor, *id, Clock::now())};

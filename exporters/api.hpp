@@ -14,6 +14,14 @@
 
 namespace keepwell {
 
+// Who asks, as far as the server could tell.
+struct Visitor {
+    std::string name{};  // a user's, or of a client's certificate; may be empty
+    bool is_known =
+        false;             // has shown who he is; where nobody is asked to, being on this host is what counts
+    bool may_act = false;  // change things
+};
+
 // One request, as far as the API cares.
 struct ApiRequest {
     std::string method{};
@@ -27,7 +35,7 @@ struct ApiRequest {
     std::string if_none_match{};
     std::string last_event_id{};
     std::string body{};
-    bool trusted = false;  // from loopback or the unix socket
+    Visitor visitor{};
 };
 
 struct ApiResponse {

@@ -1,9 +1,11 @@
 #include "exporters/conversation.hpp"
 
-#include <boost/asio/as_tuple.hpp>
+#include "daemon/log.hpp"
+#include "exporters/wire.hpp"
+
+#include <fmt/format.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
@@ -14,34 +16,27 @@ namespace http = beast::http;
 
 namespace {
 
-using Connection = beast::basic_stream<asio::generic::stream_protocol>;
 using RawRequest = http::request<http::string_body>;
-using RawResponse = http::response<http::string_body>;
 
 constexpr std::uint32_t most_header_bytes = 16 << 10;
 constexpr std::uint64_t most_body_bytes = 64 << 10;
-constexpr auto request_limit =
-    10s;  // for a request to arrive once its first byte has, and for each part of the answer to be taken
-constexpr auto idle_limit = 120s;  // between two requests of one connection
+constexpr auto request_limit = 10s;  // for a handshake, and for a request once its first byte has come
+constexpr auto idle_limit = 120s;    // between two requests of one connection
+constexpr auto farewell_limit = 2s;  // for a peer to stop talking when it is not listened to any more
+constexpr std::size_t most_farewell_bytes = 1 << 20;
+constexpr std::size_t slowest_peer = 100'000;  // bytes a second that it has to take of an answer
 
-RawResponse to_beast(const RawRequest& request, ApiResponse& answer)
+Clock::duration write_limit(std::size_t bytes) { return request_limit + bytes / slowest_peer * 1s; }
+
+ApiResponse refused(const boost::system::error_code& error)
 {
-    RawResponse response{static_cast<http::status>(answer.status), request.version()};
-    if (!answer.body.empty() || (answer.status != 204 && answer.status != 304))
-        response.set(http::field::content_type, answer.content_type);
-    response.set(http::field::cache_control, "no-store");
-    response.set("X-Content-Type-Options", "nosniff");
-    for (const auto& [name, value] : answer.headers)
-        response.set(name, value);
-    response.keep_alive(request.keep_alive() && !answer.events);
-    if (answer.events)
-        return response;  // it ends with the connection
-    response.body() = std::move(answer.body);
-    response.prepare_payload();
-    return response;
+    const int status = error == http::error::body_limit     ? 413
+                       : error == http::error::header_limit ? 431
+                                                            : 400;
+    return {status, "text/plain", "malformed request: " + error.message() + "\n"};
 }
 
-ApiRequest to_api(const RawRequest& request, bool trusted,
+ApiRequest to_api(const RawRequest& request, Visitor visitor,
                   std::pair<std::string, std::map<std::string, std::string>> target)
 {
     const auto header = [&](auto name) { return std::string{request[name]}; };
@@ -55,111 +50,229 @@ ApiRequest to_api(const RawRequest& request, bool trusted,
             .if_none_match = header(http::field::if_none_match),
             .last_event_id = header("Last-Event-ID"),
             .body = request.body(),
-            .trusted = trusted};
+            .visitor = std::move(visitor)};
 }
 
-asio::awaitable<ApiResponse> answer(Api& api, const RawRequest& request, bool trusted)
+bool has_header(const ApiResponse& reply, std::string_view name)
 {
+    return std::ranges::any_of(reply.headers, [&](const auto& header) { return header.first == name; });
+}
+
+class Conversation {
+public:
+    Conversation(asio::generic::stream_protocol::socket socket, Peer peer,
+                 std::shared_ptr<Reception> reception)
+        : reception_{std::move(reception)},
+          wire_{std::move(socket)},
+          place_{reception_->connections, wire_},
+          peer_{std::move(peer)}
+    {
+    }
+    asio::awaitable<void> run();
+
+private:
+    asio::awaitable<bool> greet();
+    asio::awaitable<boost::system::error_code> read(RawRequest& request);
+    asio::awaitable<void> receive();
+    asio::awaitable<ApiResponse> answer(const RawRequest& request);
+    std::string head_of(const ApiResponse& reply, const RawRequest& request) const;
+    asio::awaitable<void> write(const RawRequest& request, ApiResponse reply);
+    asio::awaitable<void> write_events(std::shared_ptr<EventStream> events);
+    asio::awaitable<void> hear_out();
+
+    std::shared_ptr<Reception> reception_;
+    Wire wire_;
+    Connections::Place place_;
+    Peer peer_;
+    std::shared_ptr<const TlsServer> tls_{};
+    std::string received_{};  // and not parsed yet
+    bool goes_on_ = true;
+};
+
+// False when there is nobody to talk to.
+asio::awaitable<bool> Conversation::greet()
+{
+    if (peer_.local)
+        co_return true;
+    reception_->door->look_again(Clock::now());
+    tls_ = reception_->door->tls();
+    if (!tls_)
+        co_return true;
+    place_.waits(request_limit);
+    std::string failure;
+    const bool done = co_await wire_.start_tls(tls_, reception_->handshakes, failure);
+    if (failure == ServerTls::spoken_plainly) {
+        co_await wire_.write_plainly(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+            "this port speaks TLS: use https\n");
+        co_await hear_out();
+    }
+    if (!done && !failure.empty())
+        log(LogLevel::debug, "TLS handshake failed", {{"peer", peer_.address}, {"reason", failure}});
+    peer_.certificate = wire_.client_name();
+    co_return done;
+}
+
+asio::awaitable<void> Conversation::receive()
+{
+    static thread_local std::array<char, 16 << 10>
+        bytes;  // of all connections: emptied before another one's turn
+    std::size_t count = 0;
+    while ((count = wire_.read(bytes)) == 0)
+        co_await wire_.readable();
+    received_.append(bytes.data(), count);
+}
+
+// What is asked next, or why it is no request.
+asio::awaitable<boost::system::error_code> Conversation::read(RawRequest& request)
+{
+    http::request_parser<http::string_body> parser;
+    parser.header_limit(most_header_bytes);
+    parser.body_limit(most_body_bytes);
+    parser.eager(true);
+    boost::system::error_code error;
+    place_.waits(idle_limit);
+    for (bool begun = false; !parser.is_done();) {
+        if (received_.empty() || error == http::error::need_more)
+            co_await receive();
+        if (!begun)
+            place_.waits(request_limit);
+        begun = true;
+        received_.erase(0, parser.put(asio::buffer(received_), error));
+        if (error && error != http::error::need_more)
+            break;
+    }
+    place_.works();
+    if (error == http::error::need_more)
+        error = {};
+    request = parser.release();
+    co_return error;
+}
+
+asio::awaitable<ApiResponse> Conversation::answer(const RawRequest& request)
+{
+    const std::string authorization{request[http::field::authorization]};
+    auto admission = reception_->door->admit(peer_, authorization, Clock::now());
+    if (!admission)
+        admission = co_await reception_->door->admit_slowly(peer_, authorization);
+    if (!*admission)
+        co_return std::move(admission->error());
     auto target = split_target({request.target().data(), request.target().size()});
-    if (!target)
-        co_return ApiResponse{400, "text/plain", "malformed request target\n"};
-    auto reply = api.answer(to_api(request, trusted, std::move(*target)));
+    if (!target || !reception_->api)
+        co_return ApiResponse{target ? 503 : 400, "text/plain",
+                              target ? "ending\n" : "malformed request target\n"};
+    auto reply = reception_->api->answer(to_api(request, std::move(**admission), std::move(*target)));
     const auto executor = co_await asio::this_coro::executor;
     while (reply.more && reply.more(reply.body))
         co_await asio::post(executor, asio::use_awaitable);
     co_return reply;
 }
 
-ApiResponse refused(const boost::system::error_code& error)
+std::string Conversation::head_of(const ApiResponse& reply, const RawRequest& request) const
 {
-    const int status = error == http::error::body_limit     ? 413
-                       : error == http::error::header_limit ? 431
-                                                            : 400;
-    return {status, "text/plain", "malformed request: " + error.message() + "\n"};
+    const auto reason = http::obsolete_reason(static_cast<http::status>(reply.status));
+    auto head =
+        fmt::format("HTTP/1.1 {} {}\r\n", reply.status, std::string_view{reason.data(), reason.size()});
+    const auto add = [&head](std::string_view name, std::string_view value) {
+        head.append(name).append(": ").append(value).append("\r\n");
+    };
+    const bool bodiless = reply.status == 204 || reply.status == 304;
+    if (!bodiless)
+        add("Content-Type", reply.content_type);
+    if (!bodiless && !reply.events)
+        add("Content-Length", std::to_string(reply.body.size()));
+    if (!has_header(reply, "Cache-Control"))
+        add("Cache-Control", "no-store");
+    add("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : reply.headers)
+        add(name, value);
+    for (const auto& [name, value] : reception_->door->headers())
+        if (name != "X-Content-Type-Options" && !has_header(reply, name))
+            add(name, value);
+    if (!goes_on_)
+        add("Connection", "close");
+    else if (request.version() == 10)
+        add("Connection", "keep-alive");
+    return head.append("\r\n");
 }
 
-// What is read next, or why it is no request.
-asio::awaitable<boost::system::error_code> read(Connection& stream, beast::flat_buffer& buffer,
-                                                RawRequest& request)
+asio::awaitable<void> Conversation::write(const RawRequest& request, ApiResponse reply)
 {
-    http::request_parser<http::string_body> parser;
-    parser.header_limit(most_header_bytes);
-    parser.body_limit(most_body_bytes);
-    stream.expires_after(idle_limit);
-    if (buffer.size() == 0) {
-        const auto room = buffer.prepare(4096);
-        buffer.commit(co_await stream.async_read_some(room, asio::use_awaitable));
-    }
-    stream.expires_after(request_limit);
-    const auto [error, count] =
-        co_await http::async_read(stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
-    request = parser.release();
-    co_return error;
+    goes_on_ = goes_on_ && request.keep_alive() && !reply.events && tls_ == reception_->door->tls();
+    const auto head = head_of(reply, request);
+    const bool head_only = request.method() == http::verb::head;
+    place_.waits(write_limit(reply.body.size()));
+    co_await wire_.write(head, head_only ? std::string_view{} : reply.body);
+    place_.works();
+    if (reply.events)
+        co_await write_events(std::move(reply.events));
 }
 
 // Events as they come, until one of the two sides ends it. Whatever the peer sends now, even its farewell,
 // ends it, too.
-asio::awaitable<void> write_events(Connection& stream, std::shared_ptr<EventStream> events)
+asio::awaitable<void> Conversation::write_events(std::shared_ptr<EventStream> events)
 {
     const struct Farewell {
         EventStream& events;
         ~Farewell() { events.end(); }
     } farewell{*events};
-    stream.socket().async_wait(asio::socket_base::wait_read,
-                               [events](boost::system::error_code) { events->end(); });
+    wire_.socket().async_wait(asio::socket_base::wait_read,
+                              [events](boost::system::error_code) { events->end(); });
     for (;;) {
         const auto text = co_await events->next();
         if (text.empty())
             co_return;
-        stream.expires_after(request_limit);
-        co_await asio::async_write(stream, asio::buffer(text), asio::use_awaitable);
+        place_.waits(write_limit(text.size()));
+        co_await wire_.write(text);
+        place_.works();
     }
 }
 
-// Whether the conversation goes on.
-asio::awaitable<bool> write(Connection& stream, const RawRequest& request, ApiResponse reply)
+// What the peer has still to say: closing before would drop the answer on its way to it (RFC 9112 §9.6).
+asio::awaitable<void> Conversation::hear_out()
 {
-    auto response = to_beast(request, reply);
-    stream.expires_after(request_limit);
-    if (request.method() == http::verb::head || reply.events) {
-        http::response_serializer<http::string_body> head{response};
-        co_await http::async_write_header(stream, head, asio::use_awaitable);
-    } else {
-        co_await http::async_write(stream, response, asio::use_awaitable);
+    place_.waits(farewell_limit);
+    for (std::size_t heard = 0; heard < most_farewell_bytes; heard += received_.size()) {
+        received_.clear();
+        co_await receive();
     }
-    if (reply.events)
-        co_await write_events(stream, std::move(reply.events));
-    co_return response.keep_alive();
+}
+
+asio::awaitable<void> Conversation::run()
+{
+    if (!co_await greet())
+        co_return;
+    const auto executor = co_await asio::this_coro::executor;
+    bool understood = true;
+    while (goes_on_) {
+        RawRequest request;
+        const auto error = co_await read(request);
+        if (!reception_->api)
+            co_return;
+        understood = !error;
+        goes_on_ = understood;
+        ApiResponse reply;
+        if (error)
+            reply = refused(error);
+        else
+            reply = co_await answer(request);
+        co_await write(request, std::move(reply));
+        co_await asio::post(executor,
+                            asio::use_awaitable);  // others' turn, however much this peer has sent at once
+    }
+    wire_.say_goodbye();
+    if (!understood)
+        co_await hear_out();
 }
 
 }  // namespace
 
-asio::awaitable<void> converse(asio::generic::stream_protocol::socket socket, bool trusted,
-                               std::shared_ptr<Api*> api)
+asio::awaitable<void> converse(asio::generic::stream_protocol::socket socket, Peer peer,
+                               std::shared_ptr<Reception> reception)
 {
-    Connection stream{std::move(socket)};
-    beast::flat_buffer buffer;
     try {
-        for (bool goes_on = true; goes_on;) {
-            RawRequest request;
-            const auto error = co_await read(stream, buffer, request);
-            const bool bad = error.failed();
-            const bool nonsense =
-                error.category() == http::make_error_code(http::error::bad_method).category();
-            if (error == http::error::end_of_stream || error == beast::error::timeout || (bad && !nonsense) ||
-                !*api)
-                co_return;
-            if (bad)
-                request.keep_alive(false);
-            ApiResponse reply;
-            if (bad)
-                reply = refused(error);
-            else
-                reply = co_await answer(**api, request, trusted);
-            goes_on = co_await write(stream, request, std::move(reply));
-        }
-        boost::system::error_code ignored;
-        stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+        Conversation conversation{std::move(socket), std::move(peer), std::move(reception)};
+        co_await conversation.run();
     } catch (const boost::system::system_error&) {  // the peer has gone, or was too slow
     }
 }

@@ -23,18 +23,14 @@ namespace {
 
 using Socket = asio::generic::stream_protocol::socket;
 
-constexpr std::size_t most_connections = 512;
 constexpr auto accept_pause = 100ms;  // when there is no descriptor for another connection
 
-// One of the connections that are counted.
-asio::awaitable<void> serve_one(Socket socket, bool trusted, std::shared_ptr<Api*> api,
-                                std::shared_ptr<std::size_t> connections)
+Peer peer_at(const asio::ip::tcp::endpoint& endpoint)
 {
-    const struct Leave {
-        std::shared_ptr<std::size_t> count;
-        ~Leave() { --*count; }
-    } leave{connections};
-    co_await converse(std::move(socket), trusted, std::move(api));
+    auto address = endpoint.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped())
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    return {.address = address.to_string(), .on_this_host = address.is_loopback()};
 }
 
 std::runtime_error listen_error(const std::string& where, const boost::system::error_code& error)
@@ -52,55 +48,53 @@ std::runtime_error listen_error(const std::string& where, const boost::system::e
 
 struct Server::Listeners {
     asio::io_context& loop;
-    std::shared_ptr<Api*> api;  // null once stopped
-    std::shared_ptr<std::size_t> connections = std::make_shared<std::size_t>(0);
+    std::shared_ptr<Reception> reception;
+    mode_t socket_mode;
     std::vector<std::unique_ptr<asio::ip::tcp::acceptor>> tcp{};
     std::vector<std::pair<std::string, std::unique_ptr<asio::local::stream_protocol::acceptor>>> local{};
 
-    Listeners(asio::io_context& on, Api& to) : loop{on}, api{std::make_shared<Api*>(&to)} {}
-
-    static void begin(asio::io_context& loop, Socket socket, bool trusted, std::shared_ptr<Api*> api,
-                      const std::shared_ptr<std::size_t>& connections)
+    Listeners(asio::io_context& on, Api& to, const Settings& settings)
+        : loop{on},
+          reception{std::make_shared<Reception>(
+              on, to, settings.door ? settings.door : std::make_shared<Door>(on), settings.most_connections)},
+          socket_mode{settings.socket_mode}
     {
-        ++*connections;
-        asio::co_spawn(loop, serve_one(std::move(socket), trusted, std::move(api), connections),
-                       asio::detached);
     }
 
     template <class Protocol>
     static asio::awaitable<void> accept(asio::basic_socket_acceptor<Protocol>& acceptor,
-                                        asio::io_context& loop, std::shared_ptr<Api*> api,
-                                        std::shared_ptr<std::size_t> connections)
+                                        asio::io_context& loop, std::shared_ptr<Reception> reception)
     {
         asio::steady_timer pause{loop};
         for (;;) {
             auto [error, socket] = co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
-            if (!*api || error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+            if (!reception->api || error == asio::error::operation_aborted ||
+                error == asio::error::bad_descriptor)
                 co_return;
             if (error) {
                 pause.expires_after(accept_pause);
                 co_await pause.async_wait(asio::use_awaitable);
                 continue;
             }
-            if (*connections >= most_connections)
+            if (!reception->connections.has_room())
                 continue;  // closed at once: better than a queue without a bound
-            bool trusted = true;
+            Peer peer{.local = true, .on_this_host = true};
             if constexpr (std::is_same_v<Protocol, asio::ip::tcp>) {
                 boost::system::error_code gone;
-                const auto peer = socket.remote_endpoint(gone);
+                peer = peer_at(socket.remote_endpoint(gone));
                 if (gone)
                     continue;
-                const auto address = peer.address();
-                trusted = address.is_loopback() ||
-                          (address.is_v6() && address.to_v6().is_v4_mapped() &&
-                           asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback());
             }
-            begin(loop, Socket{std::move(socket)}, trusted, api, connections);
+            asio::co_spawn(loop, converse(Socket{std::move(socket)}, std::move(peer), reception),
+                           asio::detached);
         }
     }
 };
 
-Server::Server(asio::io_context& loop, Api& api) : listeners_{std::make_shared<Listeners>(loop, api)} {}
+Server::Server(asio::io_context& loop, Api& api, const Settings& settings)
+    : listeners_{std::make_shared<Listeners>(loop, api, settings)}
+{
+}
 Server::~Server() { stop(); }
 
 void Server::listen(const std::string& address)
@@ -137,8 +131,7 @@ void Server::listen(const std::string& address)
     if (error)
         throw listen_error(address, error);
     auto& kept = *listeners_->tcp.emplace_back(std::move(acceptor));
-    asio::co_spawn(listeners_->loop,
-                   Listeners::accept(kept, listeners_->loop, listeners_->api, listeners_->connections),
+    asio::co_spawn(listeners_->loop, Listeners::accept(kept, listeners_->loop, listeners_->reception),
                    asio::detached);
 }
 
@@ -159,7 +152,7 @@ void Server::listen_unix(const std::string& path)
     auto acceptor = std::make_unique<asio::local::stream_protocol::acceptor>(listeners_->loop);
     error = {};
     acceptor->open({}, error);
-    const auto mask = ::umask(0117);  // owner and group may connect
+    const auto mask = ::umask(0777 & ~listeners_->socket_mode);  // from its first moment
     if (!error)
         acceptor->bind({path}, error);
     ::umask(mask);
@@ -168,20 +161,21 @@ void Server::listen_unix(const std::string& path)
     if (error)
         throw listen_error(path, error);
     auto& kept = *listeners_->local.emplace_back(path, std::move(acceptor)).second;
-    asio::co_spawn(listeners_->loop,
-                   Listeners::accept(kept, listeners_->loop, listeners_->api, listeners_->connections),
+    asio::co_spawn(listeners_->loop, Listeners::accept(kept, listeners_->loop, listeners_->reception),
                    asio::detached);
 }
 
-void Server::serve(Socket connection, bool trusted)
+void Server::serve(Socket connection, Peer peer)
 {
-    Listeners::begin(listeners_->loop, std::move(connection), trusted, listeners_->api,
-                     listeners_->connections);
+    asio::co_spawn(listeners_->loop, converse(std::move(connection), std::move(peer), listeners_->reception),
+                   asio::detached);
 }
 
 void Server::stop()
 {
-    *listeners_->api = nullptr;
+    listeners_->reception->api = nullptr;
+    listeners_->reception->handshakes.stop();
+    listeners_->reception->door->stop();
     boost::system::error_code ignored;
     for (const auto& acceptor : listeners_->tcp)
         acceptor->close(ignored);

@@ -1,9 +1,12 @@
 #pragma once
 
 #include "exporters/api.hpp"
+#include "exporters/door/door.hpp"
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+
+#include <sys/types.h>
 
 #include <memory>
 #include <string>
@@ -15,16 +18,23 @@ namespace keepwell {
 // header and body sizes, and the time that each part of a conversation may take.
 class Server {
 public:
-    Server(asio::io_context& loop, Api& api);
+    struct Settings {
+        std::shared_ptr<Door> door{};  // who may come in; none: everybody, as it is without a file
+        std::size_t most_connections = 10'000;
+        mode_t socket_mode = 0660;  // of unix sockets
+    };
+
+    Server(asio::io_context& loop, Api& api, const Settings& settings);
+    Server(asio::io_context& loop, Api& api) : Server{loop, api, Settings{}} {}
     ~Server();
 
     // `:5337`, `127.0.0.1:5337`, `[::1]:0`: throws std::runtime_error that says what is wrong and what to do.
     void listen(const std::string& address);
     // A stale socket file of a keepwell that is gone is replaced; one that answers is an error.
     void listen_unix(const std::string& path);
-    // Serves one connection that is already there. `trusted`: its peer may change things.
-    void serve(asio::generic::stream_protocol::socket connection, bool trusted);
-    void stop();
+    // Serves one connection that is already there.
+    void serve(asio::generic::stream_protocol::socket connection, Peer peer);
+    void stop();  // before the loop is destroyed
 
     std::vector<std::string> addresses() const;  // as bound, e.g. "127.0.0.1:5337"
     std::uint16_t loopback_port() const;         // a TCP port that answers on 127.0.0.1, or 0

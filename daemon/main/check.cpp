@@ -7,6 +7,7 @@
 #include "daemon/main/containers.hpp"
 #include "daemon/reference.hpp"
 #include "daemon/schema.hpp"
+#include "exporters/door/web_config.hpp"
 
 #include <fmt/format.h>
 
@@ -98,6 +99,18 @@ int check_command(const std::string& file, bool docker)
     fmt::print("{}: fine; {} service{}, {} probe{}, {} warning{}\n", file,
                loaded.config.stack.services.size(), loaded.config.stack.services.size() == 1 ? "" : "s",
                probes, probes == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+    return 0;
+}
+
+int check_web_config(const std::string& file)
+{
+    if (file.empty())
+        return 0;
+    const auto loaded = load_web_config(file);
+    std::fputs(render(loaded.problems).c_str(), stderr);
+    if (!loaded.ok())
+        return exit_usage;
+    fmt::print("{}: fine\n", file);
     return 0;
 }
 

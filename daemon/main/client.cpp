@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 
 namespace keepwell {
@@ -28,6 +29,38 @@ std::string url_of(const std::string& given)
         return url;
     return ::access(default_socket, F_OK) == 0 ? "unix:" + std::string{default_socket}
                                                : "http://127.0.0.1:5337";
+}
+
+std::string variable(const char* name)
+{
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+// What the environment says about who asks, and whom to trust.
+void show_who_asks(HttpRequest& request)
+{
+    request.username = variable("KEEPWELL_USER");
+    if (const auto file = variable("KEEPWELL_PASSWORD_FILE"); !file.empty()) {
+        std::ifstream stream{file};
+        std::string password;
+        if (!std::getline(stream, password))
+            throw std::runtime_error{"cannot read a password from " + file + " (KEEPWELL_PASSWORD_FILE)"};
+        request.password = Secret{std::move(password)};
+    }
+    request.tls.ca_file = variable("KEEPWELL_CA_FILE");
+    request.tls.certificate_file = variable("KEEPWELL_CERTIFICATE_FILE");
+    request.tls.key_file = variable("KEEPWELL_KEY_FILE");
+}
+
+// Where an answer says that one has no right to it, in words for people.
+void check_admitted(int status, const std::string& where)
+{
+    if (status == 401)
+        throw std::runtime_error{"keepwell at " + where +
+                                 " asks who you are: set KEEPWELL_USER and KEEPWELL_PASSWORD_FILE"};
+    if (status == 429)
+        throw std::runtime_error{"keepwell at " + where + " has too many requests; try again later"};
 }
 
 asio::awaitable<std::optional<HttpReply>> exchange(const HttpRequest& request, Progress& progress)
@@ -58,6 +91,8 @@ Answer ask(const std::string& given, const std::string& method, const std::strin
     const bool local = where.starts_with("unix:");
     if (local)
         request.unix_socket = where.substr(5);
+    else
+        show_who_asks(request);
     const auto url = Url::parse((local ? "http://keepwell" : where.substr(0, where.find('/', 8))) + path);
     if (!url)
         throw std::runtime_error{"bad --url \"" + where + "\": " + url.error()};
@@ -83,6 +118,7 @@ Answer ask(const std::string& given, const std::string& method, const std::strin
         throw std::runtime_error{fmt::format(
             "keepwell does not answer at {}: {}\n  is it running? say where with --url or KEEPWELL_URL",
             where, failure)};
+    check_admitted(reply->status, where);
     return {reply->status, std::move(reply->body)};
 }
 

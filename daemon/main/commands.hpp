@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct RunOptions {
     std::string reload_interval = "10s";
     std::vector<std::string> listen{};
     std::string socket = "/run/keepwell/keepwell.sock";
+    std::string socket_mode = "0660";
+    std::string web_config_file{};
+    std::size_t most_connections = 10'000;
     std::string state_file{};  // empty: the configuration says, or the usual place
     std::string log_level = "info";
     std::string log_format = "logfmt";
@@ -40,6 +44,7 @@ struct CommandOptions {
 // Each returns the exit code. Errors of the system are thrown as std::exception.
 int run_command(const RunOptions&);
 int check_command(const std::string& file, bool docker);
+int check_web_config(const std::string& file);  // an empty name: nothing to check
 int import_command(const std::string& compose_file);
 int probe_command(const CommandOptions&);
 int status_command(const CommandOptions&);

@@ -152,7 +152,12 @@ void Daemon::Comparer::action_finished(InstanceId, const ActionOutcome& outcome,
 
 void Daemon::listen()
 {
-    server_.emplace(loop_, *api_);
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);  // half of them are for probes, whatever comes in
+    const auto most = std::min<std::size_t>(options_.most_connections, limit.rlim_cur / 2);
+    const auto mode = static_cast<mode_t>(std::stoul(options_.socket_mode, nullptr, 8));
+    server_.emplace(loop_, *api_,
+                    Server::Settings{.door = door_, .most_connections = most, .socket_mode = mode});
     for (const auto& address : options_.listen)
         if (address != none)
             server_->listen(address);
@@ -173,7 +178,7 @@ DaemonFigures Daemon::figures()
     const auto watcher = watcher_->figures();
     const auto webhooks = webhooks_.figures();
     const auto engine = containers_ ? containers_->figures() : docker::DiscoveryFigures{};
-    return {.reload_ok = reload_ok_,
+    return {.reload_ok = reload_ok_ && door_->is_current(),
             .reload_ok_timestamp_seconds = reload_ok_at_,
             .loop_lateness_seconds = std::chrono::duration<double>(watcher.worst_lateness).count(),
             .late_ticks = watcher.late_ticks,
@@ -221,6 +226,12 @@ int Daemon::run()
         return exit_usage;
     }
     config_ = *std::move(config);
+    if (!options_.web_config_file.empty())
+        if (const auto opened = door_->open(options_.web_config_file); !opened) {
+            log(LogLevel::error, "web configuration error", {{"problems", opened.error()}});
+            stop_log();
+            return exit_usage;
+        }
     auto monitor = make_monitor();
     choose_state_file();
     metrics_.attach(*monitor);

@@ -92,6 +92,7 @@ private:
     std::optional<LeaseKeeper> lease_{};
     std::optional<Watcher> watcher_{};
     std::optional<Api> api_{};
+    std::shared_ptr<Door> door_ = std::make_shared<Door>(loop_);
     std::optional<Server> server_{};
     Config config_{};
     NameAddresses addresses_{};  // of the names that `instances: all` follows

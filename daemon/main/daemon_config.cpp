@@ -133,7 +133,7 @@ std::expected<void, std::string> Daemon::reload()
     reload_ok_at_ = unix_now();
     log(LogLevel::info, "configuration reloaded",
         {{"file", options_.config_file}, {"services", std::to_string(config_.stack.services.size())}});
-    return {};
+    return door_->reload();
 }
 
 void Daemon::follow_containers()

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -43,6 +44,20 @@ void add_daemon_options(CLI::App& app, RunOptions& options)
         ->default_str(":5337");
     app.add_option("--web.socket", options.socket, "unix socket to listen on; `none`: no socket")
         ->capture_default_str();
+    app.add_option("--web.socket-mode", options.socket_mode,
+                   "who may connect to the unix socket, as for chmod(1)")
+        ->check([](const std::string& mode) {
+            return !mode.empty() && mode.size() <= 4 && mode.find_first_not_of("01234567") == mode.npos
+                       ? ""
+                       : "expected up to four octal digits, such as 0660";
+        })
+        ->capture_default_str();
+    app.add_option("--web.config.file", options.web_config_file,
+                   "TLS, users, roles and limits of the web server: Prometheus' web-config.yml");
+    app.add_option("--web.max-connections", options.most_connections,
+                   "connections that are served at once, at most half of the descriptors that there are")
+        ->check(CLI::Range(16, 1'000'000))
+        ->capture_default_str();
     app.add_option("--state.file", options.state_file,
                    "where restarts and maintenance are remembered; `none`: nowhere")
         ->default_str("state_path of the configuration, else /var/lib/keepwell/state.json");
@@ -59,8 +74,9 @@ std::string add_url(CLI::App* command, std::string& url)
 {
     command->add_option(
         "--url", url,
-        "where keepwell listens, unix:PATH or http://HOST:PORT (default: $KEEPWELL_URL, else the unix "
-        "socket if there is one, else http://127.0.0.1:5337)");
+        "where keepwell listens, unix:PATH or http(s)://HOST:PORT (default: $KEEPWELL_URL, else the unix "
+        "socket if there is one, else http://127.0.0.1:5337); docs/web-config.md has the variables that say "
+        "who asks");
     return url;
 }
 
@@ -151,8 +167,10 @@ int main(int argc, char** argv)
         app.parse(argc, argv);
         if (exit_code >= 0)
             return exit_code;
-        return run_options.check_only ? check_command(run_options.config_file, false)
-                                      : run_command(run_options);
+        if (run_options.check_only)
+            return std::max(check_command(run_options.config_file, false),
+                            check_web_config(run_options.web_config_file));
+        return run_command(run_options);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_usage;
     } catch (const std::exception& error) {

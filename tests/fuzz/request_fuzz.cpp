@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     asio::local::stream_protocol::socket ours{world.loop};
     asio::local::stream_protocol::socket theirs{world.loop};
     asio::local::connect_pair(ours, theirs);
-    world.server.serve(asio::generic::stream_protocol::socket{std::move(theirs)}, true);
+    world.server.serve(asio::generic::stream_protocol::socket{std::move(theirs)}, {.local = true});
     ours.non_blocking(true);
     boost::system::error_code error;
     ours.write_some(asio::buffer(data, std::min(size, std::size_t{64} << 10)), error);

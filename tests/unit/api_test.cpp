@@ -53,7 +53,7 @@ struct Bench {
         ApiRequest request;
         request.method = std::move(method);
         request.path = std::move(path);
-        request.trusted = trusted;
+        request.visitor.may_act = trusted;
         request.host = "localhost:5337";
         return api.answer(request);
     }
@@ -122,7 +122,7 @@ TEST_CASE("api: another site's page cannot press our buttons")
                        .path = "/-/reload",
                        .host = "localhost:5337",
                        .origin = "http://evil.example",
-                       .trusted = true};
+                       .visitor = {.may_act = true}};
     CHECK(bench.api.answer(request).status == 403);
     request.origin = "http://localhost:5337";
     CHECK(bench.api.answer(request).status == 200);
@@ -156,7 +156,7 @@ TEST_CASE("api: a browser may change things only on the page of this host, reach
                        .host = row.host,
                        .origin = row.origin,
                        .fetch_site = row.fetch_site,
-                       .trusted = true};
+                       .visitor = {.may_act = true}};
     CHECK(bench.api.answer(request).status == row.status);
     CHECK(bench.watcher.monitor().service(0).maintenance == (row.status == 200));
     request.path = "/api/v1/resume/db";
@@ -169,7 +169,7 @@ TEST_CASE("api: the page's buttons lead back to it where there is no script")
     ApiRequest request{.method = "POST",
                        .path = "/api/v1/maintenance/api",
                        .accept = "text/html,*/*;q=0.8",
-                       .trusted = true};
+                       .visitor = {.may_act = true}};
     const auto answer = bench.api.answer(request);
     CHECK(answer.status == 303);
     CHECK(answer.headers.at(0).second == "/#service-1");
@@ -186,8 +186,10 @@ TEST_CASE("api: what is only looked at opens no stream")
 TEST_CASE("api: maintenance is set with a note, shown, and ended by resume")
 {
     Bench bench;
-    ApiRequest request{
-        .method = "POST", .path = "/api/v1/maintenance/db", .query = {{"note", "new disk"}}, .trusted = true};
+    ApiRequest request{.method = "POST",
+                       .path = "/api/v1/maintenance/db",
+                       .query = {{"note", "new disk"}},
+                       .visitor = {.may_act = true}};
     CHECK(bench.api.answer(request).body.find("new disk") != std::string::npos);
     CHECK(bench.ask("GET", "/health/db").status == 200);
     CHECK(bench.ask("GET", "/health/db").body == "maintenance\n");
