@@ -20,6 +20,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import http.client
 import http.server
 import io
 import json
@@ -27,6 +28,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -34,6 +36,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import pytest
 import servers
@@ -59,6 +62,24 @@ def locked(path):
         yield
 
 
+class _Connection(http.client.HTTPConnection):
+    """To an Engine at unix:///PATH or tcp://HOST:PORT."""
+
+    def __init__(self, host):
+        kind, _, self._place = host.partition("://")
+        assert kind in ("unix", "tcp"), f"the tests cannot ask an engine at {host}"
+        super().__init__(self._place if kind == "tcp" else "localhost", timeout=60)
+        self._local = kind == "unix"
+
+    def connect(self):
+        if not self._local:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._place)
+
+
 class Engine:
     def __init__(self, host, cache):
         self.host, self.cache = host, cache  # the host as in DOCKER_HOST; where files are kept between runs
@@ -72,9 +93,21 @@ class Engine:
         assert done.returncode == 0, f"docker {' '.join(map(str, words))}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout.strip()
 
-    def inspect(self, *names):
-        """Of containers; those that are gone are left out."""
-        return json.loads(self.run("container", "inspect", *names, text=True).stdout or "[]") if names else []
+    def ask(self, path):
+        """What the Engine's API says there, or None. A `docker` would take ten times the processor for it, and what happens
+        to containers is looked at each second by many tests."""
+        with contextlib.closing(_Connection(self.host)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            text = response.read()
+            return json.loads(text) if response.status == 200 else None
+
+    def containers(self, *, ended=False, **filters):
+        """All that Docker knows of those that run (or have ended, too) and match: label="a=b", name="n", health="unhealthy"."""
+        wanted = urllib.parse.quote(json.dumps({name: [value] for name, value in filters.items()}))
+        found = self.ask(f"/containers/json?all={int(ended)}&filters={wanted}")
+        described = [self.ask(f"/containers/{each['Id']}/json") for each in found]
+        return [each for each in described if each]  # without those that have gone meanwhile
 
     def has_image(self, name):
         return self.run("image", "inspect", name).returncode == 0
@@ -213,8 +246,9 @@ class Engine:
     def send(self, number, pid, descendants=False):
         """A signal to a process of the engine's machine, and to its descendants when asked for."""
         assert pid > 0, "it does not run"  # 0 would be ourselves
-        script = ('tree() { echo $1; for child in $(cat /proc/$1/task/*/children 2>/dev/null); do tree $child; done; };'
-                  ' [ "$3" = 1 ] && set -- $1 $(tree $2) || set -- $1 $2; name=$1; shift; kill -$name "$@"')
+        # Those that end before it comes to them need none.
+        script = ('tree() { for child in $(cat /proc/$1/task/*/children 2>/dev/null); do echo $child; tree $child; done; };'
+                  ' kill -$1 $2 || exit; [ "$3" = 0 ] || kill -$1 $(tree $2) 2>/dev/null; true')
         self.docker("exec", self._hand, "sh", "-c", script, "sh", int(number), pid, int(descendants))
 
     def look(self, path):
@@ -332,8 +366,7 @@ class Project:
 
     def containers(self):
         """All that Docker knows of them, in the order of service and number."""
-        ids = self.engine.docker("ps", "-aq", "--filter", f"label={self.label}").split()
-        found = [each for each in self.engine.inspect(*ids)
+        found = [each for each in self.engine.containers(ended=True, label=self.label)
                  if each["Config"]["Labels"].get("com.docker.compose.oneoff") != "True"]
         return sorted(found, key=lambda each: _place(each["Config"]["Labels"]))
 

@@ -19,7 +19,7 @@ import stacks
 
 RESULTS = pathlib.Path(__file__).resolve().parents[1] / "build" / "results"
 POLL = 5  # seconds: autoheal's default interval
-LOOK = 1  # seconds between two looks: what happened when is told by events, and each look costs a process or two
+LOOK = 1  # seconds between two looks; what happened when is told by events
 PATIENCE = stacks.BOUND + POLL + 30  # after which nobody comes any more
 SLOWER = {"celery": 15, "scheduler": 15}  # what tells of a worker is the age of its file: that much later than others
 
@@ -80,17 +80,15 @@ class Autoheal(Healer):
 
     def _watch(self):
         while not self._end.wait(POLL):
-            found = self.stack.engine.run("ps", "--filter", "health=unhealthy", "--filter", "status=running", "--filter",
-                                          f"label={self.stack.label}", "--format", "{{.Names}}", text=True)
-            for name in found.stdout.split():
-                self.seen[name] = time.time()
-                self.stack.engine.run("restart", "-t", "2", name)
+            for each in self.stack.engine.containers(label=self.stack.label, health="unhealthy", status="running"):
+                self.seen[each["Name"]] = time.time()
+                self.stack.engine.run("restart", "-t", "2", each["Id"])
 
     def wait_well(self):
         """It knows no more than Docker."""
 
     def detected(self, container, since):
-        at = self.seen.get(container["Name"].lstrip("/"), 0)
+        at = self.seen.get(container["Name"], 0)
         return at if at > since else None
 
     def gives_up(self, container, since):

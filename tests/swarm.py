@@ -72,14 +72,14 @@ class Swarm:
     def containers(self, service=""):
         """Those that run, of a service or all."""
         label = f"com.docker.swarm.service.name={self.name}_{service}" if service else self.label
-        return self.engine.inspect(*self.engine.docker("ps", "-q", "--filter", f"label={label}").split())
+        return self.engine.containers(label=label)
 
     def container(self, service, number=1):
         """The one in that slot that runs, else the newest: Swarm makes a new one instead of starting an old one again."""
         slot = f"{self.name}_{service}.{number}."
-        names = self.engine.docker("ps", "-a", "--format", "{{.Names}}", "--filter", f"name={slot}").split()
-        assert names, f"no task of {slot}"
-        return max(self.engine.inspect(*names), key=lambda each: (each["State"]["Running"], each["Created"]))
+        found = self.engine.containers(ended=True, name=slot)
+        assert found, f"no task of {slot}"
+        return max(found, key=lambda each: (each["State"]["Running"], each["Created"]))
 
     def kill(self, service):
         self.engine.send(signal.SIGKILL, self.container(service)["State"]["Pid"])
