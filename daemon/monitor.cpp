@@ -325,6 +325,8 @@ void Monitor::finish_action(InstanceId id, const ActionOutcome& outcome, Clock::
     view.last_action_at = now;
     view.last_action_signal = std::exchange(notes.acting_on, {});
     view.record.not_before = later(view.record.not_before, now - notes.raised_at);  // counts from its end
+    if (outcome.result == ActionResult::not_started)
+        view.record = without_restart(std::move(view.record), notes.raised_at);
     if (outcome.result == ActionResult::needs_recreate)
         view.record.quarantined = true;  // no other try can help
     for (auto* sink : sinks_)

@@ -140,6 +140,12 @@ RestartRecord after_restart(RestartRecord record, const RestartPolicy& policy, C
     return record;
 }
 
+RestartRecord without_restart(RestartRecord record, Clock::time_point at)
+{
+    std::erase(record.recent, at);
+    return record;
+}
+
 RestartRecord settle(RestartRecord record, const RestartPolicy& policy, bool wanted,
                      std::optional<Clock::time_point> healthy_since, Clock::time_point now)
 {

@@ -146,6 +146,10 @@ Hold hold(const Situation& situation, const RestartRecord& record, const Restart
 RestartRecord after_restart(RestartRecord record, const RestartPolicy& policy, Clock::time_point now,
                             double random);
 
+// The record after all when nothing came of the restart asked for at `at`: the pause stays, the budget is not
+// touched, so that an Engine that is away for an hour sends nobody into quarantine.
+RestartRecord without_restart(RestartRecord record, Clock::time_point at);
+
 // The record with what has left the window forgotten, quarantine entered when the budget is spent and another
 // restart is wanted, and everything forgotten once it has been healthy (since `healthy_since`) for
 // stable_after.

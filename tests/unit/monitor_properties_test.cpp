@@ -72,9 +72,11 @@ private:
             case 2: return attempt(target, Outcome::not_attempted, step.detail);
             case 3: return answer_gates(target % instances, step.detail < 11);
             case 4:
-                return monitor_->action_finished(
-                    target % instances,
-                    {.result = step.detail < 10 ? ActionResult::ok : ActionResult::failed}, now_);
+                return monitor_->action_finished(target % instances,
+                                                 {.result = step.detail < 10   ? ActionResult::ok
+                                                            : step.detail < 14 ? ActionResult::failed
+                                                                               : ActionResult::not_started},
+                                                 now_);
             case 5: return monitor_->self_checked({.outcome = Outcome::ok, .started = now_}, now_);
             case 6: return monitor_->self_checked({.outcome = Outcome::no_response, .started = now_}, now_);
             case 7:

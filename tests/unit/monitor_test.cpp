@@ -265,6 +265,23 @@ TEST_CASE("health within the window does not refill the budget")
     CHECK(life.hold("db") == Hold::quarantined);
 }
 
+TEST_CASE("what nothing came of is tried again with growing pauses, and spends no budget")
+{
+    Life life{{acting(a_service("db")), a_service("web")}};
+    life.tape.states = false;
+    life.play("web+ db- db-");
+    for (const std::string pause : {"30s", "1m", "2m", "2m", "2m"}) {
+        REQUIRE(life.view("db").in_flight);
+        CHECK(life.play("db/not_started").find("quarantined") == std::string::npos);
+        CHECK(life.view("db").record.recent.empty());
+        CHECK(life.hold("db") == Hold::cooling_down);
+        life.play(pause);
+    }
+    CHECK(life.view("db").record.in_a_row == 6);
+    life.play("db/failed 2m db/failed 2m db/failed 2m");
+    CHECK(life.hold("db") == Hold::quarantined);
+}
+
 TEST_CASE("gates are asked right before a restart, and forbid it")
 {
     auto [script, expected] = GENERATE(table<std::string, std::string>({

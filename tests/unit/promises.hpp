@@ -122,6 +122,8 @@ public:
         acting_[id] = false;
         write(id, name_of(outcome.result));
         const auto& row = stack_.instances()[id];
+        if (outcome.result == ActionResult::not_started && !raised_[id].empty())
+            raised_[id].pop_back();
         if (outcome.result == ActionResult::ok)
             for (auto each = row.first_probe; each < row.first_probe + row.probe_count; ++each)
                 failures_[each] = successes_[each] = 0, ill_[each] = false;
