@@ -173,14 +173,14 @@ ApiResponse Api::get(const ApiRequest& request)
     if (const auto service = segment_after(path, "/health/"))
         return health(*service);
     if (path == "/api/v1/status")
-        return {200, "application/json", status_json(monitor, now)};
+        return status({});
     if (path == "/api/v1/signals")
         return {200, "application/json", signals_json(monitor, history_, now)};
     if (path == "/api/v1/events")
         return events(request);
     if (const auto name = segment_after(path, "/api/v1/services/")) {
         if (const auto id = monitor.stack().find(*name))
-            return {200, "application/json", service_json(monitor, *id, now)};
+            return status(*id);
         return error(404, "no such service");
     }
     return error(404, "no such page; docs/api.md lists what there is");
@@ -230,7 +230,7 @@ ApiResponse Api::maintain(const std::string& service, bool on, const ApiRequest&
          {"by", request.visitor.name.empty() ? "this host" : request.visitor.name}});
     if (request.accept.find("text/html") != std::string::npos)  // the page's button, pressed without a script
         return {303, "text/plain", "done\n", {{"Location", fmt::format("/#service-{}", *id)}}};
-    return {200, "application/json", service_json(monitor, *id, Clock::now())};
+    return status(*id);
 }
 
 // 200 while healthy (or in maintenance, which is on purpose), 503 otherwise: made for load balancers and
@@ -262,6 +262,16 @@ ApiResponse Api::ready() const
         return text(503, fmt::format("not ready: {} of {} probes have not been attempted yet", waiting,
                                      monitor.stack().probes().size()));
     return text(200, "keepwell is ready.");
+}
+
+// Of all services, or of one.
+ApiResponse Api::status(std::optional<ServiceId> only)
+{
+    ApiResponse response;
+    response.more = [this, writer = only ? StatusWriter{*only} : StatusWriter{}](std::string& body) mutable {
+        return writer.write(body, watcher_.monitor(), Clock::now());
+    };
+    return response;
 }
 
 ApiResponse Api::metrics_page(const ApiRequest& request)

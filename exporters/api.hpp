@@ -84,6 +84,7 @@ private:
     ApiResponse post(const ApiRequest& request);
     ApiResponse health(std::string_view service) const;
     ApiResponse ready() const;
+    ApiResponse status(std::optional<ServiceId> only);
     ApiResponse metrics_page(const ApiRequest& request);
     ApiResponse maintain(const std::string& service, bool on, const ApiRequest& request);
 

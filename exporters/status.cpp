@@ -13,6 +13,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::size_t slice_bytes = 32 << 10;  // some tenths of a millisecond
+
 double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
 // Steady time as the wall clock has it, RFC 3339 with milliseconds.
@@ -106,6 +108,7 @@ json::object instance_object(const Monitor& monitor, InstanceId id, Clock::time_
     return object;
 }
 
+// But for its instances, which may be thousands.
 json::object service_object(const Monitor& monitor, ServiceId id, Clock::time_point now)
 {
     const auto& row = monitor.stack().services()[id];
@@ -123,11 +126,15 @@ json::object service_object(const Monitor& monitor, ServiceId id, Clock::time_po
         object["root_cause"] = monitor.stack().services()[*view.root_cause].spec->name;
     if (view.maintenance)
         object["maintenance"] = json::object{{"note", valid_utf8(view.maintenance_note)}};
-    json::array instances;
-    for (std::size_t i = 0; i < row.instance_count; ++i)
-        instances.push_back(instance_object(monitor, row.first_instance + i, now));
-    object["instances"] = std::move(instances);
     return object;
+}
+
+// A document whose last member is a list that is to come.
+void append_open(std::string& body, const json::object& object, std::string_view list)
+{
+    body += json::serialize(object);
+    body.pop_back();
+    fmt::format_to(std::back_inserter(body), ",\"{}\":[", list);
 }
 
 }  // namespace
@@ -154,7 +161,7 @@ std::string health_line(const Monitor& monitor, ServiceId id)
     return line;
 }
 
-std::string status_json(const Monitor& monitor, Clock::time_point now)
+void StatusWriter::begin(std::string& body, const Monitor& monitor, Clock::time_point now)
 {
     json::object object{{"project", monitor.stack().spec().project},
                         {"version", version},
@@ -163,16 +170,45 @@ std::string status_json(const Monitor& monitor, Clock::time_point now)
                         {"in_doubt", monitor.in_doubt()}};
     if (monitor.in_doubt())
         object["doubt"] = monitor.doubt_reason();
-    json::array services;
-    for (ServiceId id = 0; id < monitor.stack().services().size(); ++id)
-        services.push_back(service_object(monitor, id, now));
-    object["services"] = std::move(services);
-    return json::serialize(object) + "\n";
+    append_open(body, object, "services");
 }
 
-std::string service_json(const Monitor& monitor, ServiceId id, Clock::time_point now)
+// The next part; false when there is none. Another monitor than that of the part before may have fewer
+// services.
+bool StatusWriter::write_part(std::string& body, const Monitor& monitor, Clock::time_point now)
 {
-    return json::serialize(service_object(monitor, id, now)) + "\n";
+    const auto& services = monitor.stack().services();
+    if (service_ >= std::min(end_, services.size()) && !within_)
+        return false;
+    if (!within_) {
+        body += whole_ && service_ > 0 ? "," : "";
+        append_open(body, service_object(monitor, service_, now), "instances");
+        within_ = true;
+        instance_ = 0;
+    }
+    if (service_ < services.size() && instance_ < services[service_].instance_count) {
+        body += instance_ > 0 ? "," : "";
+        body += json::serialize(instance_object(monitor, services[service_].first_instance + instance_, now));
+        ++instance_;
+    } else {
+        body += "]}";
+        within_ = false;
+        ++service_;
+    }
+    return true;
+}
+
+bool StatusWriter::write(std::string& body, const Monitor& monitor, Clock::time_point now)
+{
+    const auto limit = body.size() + slice_bytes;
+    if (whole_ && body.empty())
+        begin(body, monitor, now);
+    while (body.size() < limit)
+        if (!write_part(body, monitor, now)) {
+            body += whole_ ? "]}\n" : "\n";
+            return false;
+        }
+    return true;
 }
 
 std::string signals_json(const Monitor& monitor, const History& history, Clock::time_point now)

@@ -2,16 +2,37 @@
 
 #include "exporters/history.hpp"
 
+#include <cstddef>
+#include <limits>
 #include <string>
 
 namespace keepwell {
 
 // What is known, as JSON for the API, the command line and the page. The documents are described in
 // docs/api.md.
-std::string status_json(const Monitor& monitor, Clock::time_point now);
-std::string service_json(const Monitor& monitor, ServiceId id, Clock::time_point now);
 std::string signals_json(const Monitor& monitor, const History& history, Clock::time_point now);
 std::string error_json(std::string_view message);
+
+// The status of all services, or of one, in slices: thousands of probes make megabytes, and other things have
+// to be done meanwhile. Each slice tells of the moment at which it is written.
+class StatusWriter {
+public:
+    StatusWriter() = default;
+    explicit StatusWriter(ServiceId only) : whole_{false}, service_{only}, end_{only + 1} {}
+
+    // Appends the next slice; returns whether there is more. The body is empty before the first one.
+    bool write(std::string& body, const Monitor& monitor, Clock::time_point now);
+
+private:
+    static void begin(std::string& body, const Monitor& monitor, Clock::time_point now);
+    bool write_part(std::string& body, const Monitor& monitor, Clock::time_point now);
+
+    bool whole_ = true;
+    ServiceId service_ = 0;
+    ServiceId end_ = std::numeric_limits<ServiceId>::max();
+    std::size_t instance_ = 0;
+    bool within_ = false;  // a service has been begun
+};
 
 // One line on a service for `/health/SERVICE` and its callers, such as "unhealthy: redis: connection_refused,
 // ...".

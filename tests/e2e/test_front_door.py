@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import browser
 import certificates
 import keepwell
 import pytest
@@ -291,6 +292,47 @@ def test_the_command_line_shows_who_it_is(build, tmp_path, authority):
         assert refused.returncode != 0 and "KEEPWELL_USER" in refused.stderr
         assert "unable to get local issuer" in run("status", **known, KEEPWELL_CA_FILE="").stderr
         assert "cannot read" in run("status", **{**known, "KEEPWELL_PASSWORD_FILE": "/nonexistent"}).stderr
+
+
+def state_on_page(chrome):
+    return chrome.execute_script("return document.querySelector('#rows tr')?.dataset.state")
+
+
+def complaints(chrome):
+    """But for the browser's line on the first answer, which asked who it is."""
+    messages = [entry["message"] for entry in chrome.complaints()]
+    return [message for message in messages if "401 (Unauthorized)" not in message and "favicon" not in message]
+
+
+@pytest.mark.xdist_group("browser")
+def test_the_page_has_buttons_for_those_who_may_press_them(build, tmp_path, authority):
+    web = {"tls_server_config": tls(authority.issue("localhost", "127.0.0.1")), "basic_auth_users": USERS, "roles": ROLES}
+    with guarded(build, tmp_path, web) as daemon, browser.chromium() as chrome:
+        chrome.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": True})  # the authority is not the system's
+
+        def open_page(login, host):
+            chrome.get(f"https://{login.replace(' ', '%20')}@{host}:{daemon.port}/-/healthy")  # remembered for this host
+            chrome.get(f"https://{host}:{daemon.port}/")
+            chrome.wait(lambda: chrome.text("#live-text") == "Live")
+
+        open_page(GRAFANA, "127.0.0.1")
+        assert not chrome.shown("#rows button")
+        assert "those who have the role to act" in chrome.one(".read-only").text
+        refused = "fetch('/api/v1/maintenance/fine', {method: 'POST'}).then((reply) => arguments[0](reply.status))"
+        assert chrome.execute_async_script(refused) == 403 and daemon.service("fine")["state"] == "healthy"
+        assert ["403" in entry for entry in complaints(chrome)] == [True]
+
+        open_page(ALICE, "localhost")
+        chrome.wait(lambda: chrome.shown("#rows .maintain"))
+        chrome.execute_script("document.querySelector('#rows .maintain').click()")  # at once: rows are replaced at any moment
+        chrome.wait(lambda: chrome.shown("dialog[open]"))
+        chrome.one("dialog .primary").click()
+        chrome.wait(lambda: state_on_page(chrome) == "maintenance")
+        chrome.wait(lambda: chrome.shown("#rows .resume"))
+        chrome.execute_script("document.querySelector('#rows .resume').click()")
+        chrome.wait(lambda: state_on_page(chrome) == "healthy")
+        assert daemon.log().count("by=alice") == 2
+        assert complaints(chrome) == []
 
 
 def connect(port, count):

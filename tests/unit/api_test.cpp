@@ -2,8 +2,10 @@
 #include "tests/unit/stacks.hpp"
 
 #include "exporters/api.hpp"
+#include "exporters/status.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
 
 using namespace keepwell;
 using namespace keepwell::test;
@@ -58,6 +60,14 @@ struct Bench {
         return api.answer(request);
     }
 };
+
+// Also of what is written in slices.
+std::string whole_body(ApiResponse response)
+{
+    while (response.more && response.more(response.body))
+        ;
+    return response.body;
+}
 
 }  // namespace
 
@@ -190,11 +200,44 @@ TEST_CASE("api: maintenance is set with a note, shown, and ended by resume")
                        .path = "/api/v1/maintenance/db",
                        .query = {{"note", "new disk"}},
                        .visitor = {.may_act = true}};
-    CHECK(bench.api.answer(request).body.find("new disk") != std::string::npos);
+    CHECK(whole_body(bench.api.answer(request)).find("new disk") != std::string::npos);
     CHECK(bench.ask("GET", "/health/db").status == 200);
     CHECK(bench.ask("GET", "/health/db").body == "maintenance\n");
     bench.ask("POST", "/api/v1/resume/db");
     CHECK(bench.ask("GET", "/health/db").status == 503);
+}
+
+TEST_CASE("api: the status of many comes in slices, and whole; also when they become fewer meanwhile")
+{
+    Metrics metrics;
+    const auto monitor_of = [&](int services) {
+        StackSpec spec;
+        for (int i = 0; i < services; ++i)
+            spec.services.push_back(service("s" + std::to_string(i)));
+        return Monitor{Stack{spec}, std::vector<Sink*>{&metrics}, Clock::now(), 1};
+    };
+    const auto many = monitor_of(1000);
+    const auto fewer = monitor_of(GENERATE(0, 1, 500, 1000));
+    StatusWriter writer;
+    std::string body;
+    int slices = 1;
+    for (std::size_t before = 0; writer.write(body, slices < 3 ? many : fewer, Clock::now()); ++slices) {
+        CHECK(body.size() - before < 64 << 10);
+        before = body.size();
+    }
+    CHECK(slices > 2);
+    const auto document = boost::json::parse(body).as_object();
+    const auto found = document.at("services").as_array();
+    CHECK((found.size() < 1000) == (fewer.stack().services().size() < 1000));
+    for (std::size_t i = 0; i < found.size(); ++i)
+        CHECK(boost::json::value_to<std::string>(found[i].at("name")) == "s" + std::to_string(i));
+
+    body.clear();
+    StatusWriter one{7};
+    while (one.write(body, many, Clock::now()))
+        ;
+    CHECK(boost::json::value_to<std::string>(boost::json::parse(body).at("name")) == "s7");
+    CHECK(boost::json::parse(body).at("instances").as_array().size() == 1);
 }
 
 TEST_CASE("api: a refused reload says why")
