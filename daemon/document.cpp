@@ -406,7 +406,7 @@ Document parse_document(std::string_view text, std::string_view file, const Vari
         document.problems.push_back(*std::move(fault));
     else
         build(text, limits, document);
-    if (document.whole)
+    if (document.whole && variables)
         expand_all(document.root, variables, limits.copied_bytes, document.problems);
     for (auto& problem : document.problems)
         problem.file = file;

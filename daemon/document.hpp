@@ -20,7 +20,8 @@ struct Document {
     bool whole = false;  // nothing stopped the reading: the root holds everything that the text says
 };
 
-// Reads one YAML document. Never throws on bad input; a syntax error ends the reading, other problems do not.
+// Reads one YAML document; without `variables` a dollar sign means nothing. Never throws on bad input; a
+// syntax error ends the reading, other problems do not.
 Document parse_document(std::string_view text, std::string_view file,
                         const Variables& variables = environment, const DocumentLimits& limits = {});
 

@@ -183,6 +183,8 @@ ApiResponse Api::get(const ApiRequest& request)
             return status(*id);
         return error(404, "no such service");
     }
+    if (const auto found = more_pages_.find(path); found != more_pages_.end())
+        return found->second(request);
     return error(404, "no such page; docs/api.md lists what there is");
 }
 

@@ -5,6 +5,8 @@
 #include "exporters/metrics.hpp"
 #include "exporters/page/page.hpp"
 
+#include <boost/asio/awaitable.hpp>
+
 #include <expected>
 #include <functional>
 #include <map>
@@ -34,6 +36,7 @@ struct ApiRequest {
     std::string accept{};
     std::string if_none_match{};
     std::string last_event_id{};
+    std::string scrape_timeout{};  // X-Prometheus-Scrape-Timeout-Seconds
     std::string body{};
     Visitor visitor{};
 };
@@ -47,6 +50,8 @@ struct ApiResponse {
     // Appends the next slice to the body and returns whether there is more: the server frees the loop for
     // others between two slices.
     std::function<bool(std::string& body)> more{};
+    // What the answer has to wait for: awaited before it is sent, and may change all of it.
+    std::function<asio::awaitable<void>(ApiResponse& response)> later{};
     std::shared_ptr<EventStream> events{};  // what follows the body, until it ends
 };
 
@@ -72,6 +77,13 @@ public:
           beat_{std::move(beat)},
           figures_{std::move(figures)}
     {
+    }
+
+    // A page that somebody else makes, for GET.
+    using Maker = std::function<ApiResponse(const ApiRequest& request)>;
+    void add_page(std::string path, Maker maker)
+    {
+        more_pages_.insert_or_assign(std::move(path), std::move(maker));
     }
 
     ApiResponse answer(const ApiRequest& request);
@@ -101,6 +113,7 @@ private:
     Reload reload_;
     Beat beat_;
     Figures figures_;
+    std::map<std::string, Maker> more_pages_{};
     // Long pages get as much memory as those before took: to move megabytes to where there is more room holds
     // up the loop for longer than a slice.
     static std::size_t roomy(std::size_t size) { return size + size / 16; }

@@ -49,6 +49,7 @@ ApiRequest to_api(const RawRequest& request, Visitor visitor,
             .accept = header(http::field::accept),
             .if_none_match = header(http::field::if_none_match),
             .last_event_id = header("Last-Event-ID"),
+            .scrape_timeout = header("X-Prometheus-Scrape-Timeout-Seconds"),
             .body = request.body(),
             .visitor = std::move(visitor)};
 }
@@ -162,6 +163,8 @@ asio::awaitable<ApiResponse> Conversation::answer(const RawRequest& request)
         co_return ApiResponse{target ? 503 : 400, "text/plain",
                               target ? "ending\n" : "malformed request target\n"};
     auto reply = reception_->api->answer(to_api(request, std::move(**admission), std::move(*target)));
+    if (const auto later = std::exchange(reply.later, {}))
+        co_await later(reply);
     const auto executor = co_await asio::this_coro::executor;
     while (reply.more && reply.more(reply.body))
         co_await asio::post(executor, asio::use_awaitable);

@@ -464,6 +464,14 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
     one("keepwell_stands_by", "gauge",
         "1 while another keepwell of the same stack may act, and this one only watches and signals.",
         figures.stands_by);
+    if (figures.probes_on_demand) {  // by the names that alerts on blackbox_exporter have
+        one("blackbox_exporter_config_last_reload_successful", "gauge",
+            "Whether the last load of the modules' file succeeded.", figures.modules_reload_ok);
+        one("blackbox_exporter_config_last_reload_success_timestamp_seconds", "gauge",
+            "When the modules were last loaded.", figures.modules_reload_ok_timestamp_seconds);
+        one("blackbox_module_unknown_total", "counter", "Requests that named a module that there is not.",
+            static_cast<double>(figures.unknown_modules));
+    }
     if (figures.follows_engine) {
         one("keepwell_engine_up", "gauge",
             "Whether the Docker Engine answered the last look at its containers.", figures.engine_up);

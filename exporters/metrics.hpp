@@ -29,6 +29,10 @@ struct DaemonFigures {
     std::uint64_t engine_events = 0;
     std::uint64_t engine_looks = 0;
     std::uint64_t engine_failed_looks = 0;
+    bool probes_on_demand = false;  // the rest is meaningless without
+    bool modules_reload_ok = true;
+    double modules_reload_ok_timestamp_seconds = 0;
+    std::uint64_t unknown_modules = 0;
 };
 
 // Counts what happens, and writes all of it as Prometheus metrics: every metric name and help text of

@@ -275,11 +275,10 @@ struct Flight {
 
 }  // namespace
 
-asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progress& progress)
+asio::awaitable<void> exchange(const HttpRequest& request, Way way, Progress& progress, HttpReply& reply)
 {
     const auto executor = co_await asio::this_coro::executor;
     auto& engine = asio::use_service<Engine>(asio::query(executor, asio::execution::context));
-    HttpReply reply;
     Flight flight{engine, request};
     auto& handle = *flight.handle;
     handle.prepare(request, way, progress, reply);
@@ -291,7 +290,6 @@ asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progres
     if (!handle.has_ended())
         throw boost::system::system_error{asio::error::operation_aborted};
     handle.complete(reply);
-    co_return reply;
 }
 
 std::string absolute_url(const Url& base, const std::string& location)

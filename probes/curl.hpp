@@ -16,7 +16,7 @@ struct Way {
 };
 
 // One request and its answer over one connection, by libcurl; what transfer() promises, for one address.
-asio::awaitable<HttpReply> exchange(const HttpRequest& request, Way way, Progress& progress);
+asio::awaitable<void> exchange(const HttpRequest& request, Way way, Progress& progress, HttpReply& reply);
 
 // What a Location header in the answer to a request for `base` means; as it is when it is no URL at all.
 std::string absolute_url(const Url& base, const std::string& location);

@@ -28,7 +28,7 @@ auto settings(const HttpRequest& request)
 {
     const auto& r = request;
     return std::tie(r.method, r.headers, r.body, r.username, r.password, r.bearer_token, r.tls, r.version,
-                    r.unix_socket, r.reuse, r.max_body, r.keep_body, r.keep_headers);
+                    r.unix_socket, r.proxy, r.coding, r.reuse, r.max_body, r.keep_body, r.keep_headers);
 }
 
 // `::HOST:PORT`: whatever host and port the URL has, connect to these (CURLOPT_CONNECT_TO(3)).
@@ -53,6 +53,7 @@ struct CurlHandle::State {
     void set_headers();
     void set_credentials();
     Verdict failure() const;
+    void note_head() const;
 
     template <class Value>
     void set(CURLoption option, Value value)
@@ -104,7 +105,11 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* sel
     auto& state = *static_cast<State*>(self);
     if (state.reader.empty())
         state.progress->enter(Phase::reply);
-    return state.reader.line({data, size * count}) ? size * count : 0;
+    if (!state.reader.line({data, size * count}))
+        return 0;
+    if (state.reply->has_head)
+        state.note_head();
+    return size * count;
 }
 
 // Connections that are not kept are reset when they are closed, see Stream.
@@ -182,7 +187,7 @@ void CurlHandle::State::set_all(const HttpRequest& wanted)
 void CurlHandle::State::set_constants()
 {
     set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_PROXY, "");
+    set(CURLOPT_PROXY, request->proxy.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_BUFFERSIZE, read_buffer_bytes);
@@ -193,6 +198,8 @@ void CurlHandle::State::set_constants()
     set(CURLOPT_SSL_VERIFYHOST, 0L);
     set(CURLOPT_SSL_SESSIONID_CACHE,
         0L);  // a resumed session shows no certificate, so it would not be judged
+    if (!request->coding.empty())
+        set(CURLOPT_ACCEPT_ENCODING, request->coding.c_str());
     if (!request->unix_socket.empty())
         set(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket.c_str());
 }
@@ -316,6 +323,14 @@ Verdict CurlHandle::State::failure() const
     }
 }
 
+// What curl knows once the headers have come.
+void CurlHandle::State::note_head() const
+{
+    reply->status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
+    const auto version = info<long>(CURLINFO_HTTP_VERSION);
+    reply->version = version == CURL_HTTP_VERSION_1_0 ? 1.0 : version == CURL_HTTP_VERSION_1_1 ? 1.1 : 2;
+}
+
 // ---- the handle ----
 
 CurlHandle::CurlHandle(const asio::any_io_executor& executor) : state_{std::make_unique<State>(executor)}
@@ -390,9 +405,7 @@ void CurlHandle::complete(HttpReply& reply)
         throw Failure{
             no_response(Reason::connection_closed, "the peer closed the connection within the headers")};
 
-    reply.status = static_cast<int>(state.info<long>(CURLINFO_RESPONSE_CODE));
-    const auto version = state.info<long>(CURLINFO_HTTP_VERSION);
-    reply.version = version == CURL_HTTP_VERSION_1_0 ? 1.0 : version == CURL_HTTP_VERSION_1_1 ? 1.1 : 2;
+    state.note_head();
     if (const auto* location = state.info<char*>(CURLINFO_REDIRECT_URL))
         reply.redirect = location;
 }

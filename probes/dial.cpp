@@ -31,9 +31,19 @@ error_code ask_again(int fd, const tcp::endpoint& to)
     return {errno, boost::system::system_category()};
 }
 
+// Makes the connection one from this address, whatever the port.
+error_code bind_to(int fd, const asio::ip::address& address)
+{
+    const tcp::endpoint from{address, 0};
+    if (::bind(fd, from.data(), static_cast<socklen_t>(from.size())) == 0)
+        return {};
+    return {errno, boost::system::system_category()};
+}
+
 // Starts to connect. connection_already_in_progress means: wait until the socket is writable, then
 // ask_again().
-error_code begin(tcp::socket& socket, const tcp::endpoint& to)
+error_code begin(tcp::socket& socket, const tcp::endpoint& to,
+                 const std::optional<asio::ip::address>& from = {})
 {
     const int fd = ::socket(to.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
@@ -41,7 +51,9 @@ error_code begin(tcp::socket& socket, const tcp::endpoint& to)
     // Not by asio's linger option: its destructors would take it back.
     const ::linger reset_on_close{1, 0};
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close);
-    auto error = ask_again(fd, to);
+    auto error = from ? bind_to(fd, *from) : error_code{};
+    if (!error)
+        error = ask_again(fd, to);
     if (error == errc::operation_in_progress)
         error = ask_again(fd, to);
     error_code unwatched;
@@ -143,10 +155,10 @@ struct ContestEnd {
 
 }  // namespace
 
-asio::awaitable<tcp::socket> dial(tcp::endpoint to)
+asio::awaitable<tcp::socket> dial(tcp::endpoint to, std::optional<asio::ip::address> from)
 {
     tcp::socket socket{co_await asio::this_coro::executor};
-    auto error = begin(socket, to);
+    auto error = begin(socket, to, from);
     while (error == errc::connection_already_in_progress) {
         co_await socket.async_wait(tcp::socket::wait_write, asio::use_awaitable);
         error = ask_again(socket.native_handle(), to);

@@ -2,6 +2,7 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ public:
 
     bool empty() const { return !compiled_; }
     bool found_in(std::string_view subject) const;  // anywhere; an empty pattern is found everywhere
+    // `form` with what the groups of the first match hold for `$1`, `${1}` and `${name}` in it, and a dollar
+    // sign for `$$`; nothing when there is no match. A group that is not there is empty.
+    std::optional<std::string> expanded(std::string_view subject, std::string_view form) const;
     bool operator==(const Pattern& other) const { return text_ == other.text_; }
 
 private:

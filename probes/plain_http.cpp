@@ -168,16 +168,16 @@ bool is_plain(const HttpRequest& request)
     return !request.url.secure() && request.unix_socket.empty() && request.version != HttpVersion::http2 &&
            (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
            request.username.empty() && request.password.empty() && request.bearer_token.empty() &&
-           request.tls.server_name.empty() &&
+           request.tls.server_name.empty() && request.proxy.empty() && request.coding.empty() &&
            std::ranges::none_of(special, [&](std::string_view name) { return has(request, name); });
 }
 
-asio::awaitable<HttpReply> plain_exchange(const HttpRequest& request, Way way, Progress& progress)
+asio::awaitable<void> plain_exchange(const HttpRequest& request, Way way, Progress& progress,
+                                     HttpReply& reply)
 {
     progress.enter(Phase::connect);
     auto& kept = kept_connections(co_await asio::this_coro::executor);
     const auto wire = wire_of(request);
-    HttpReply reply;
     HttpReplyParser parser{request, reply};
     auto socket = request.reuse ? kept.take(*way.endpoint) : std::nullopt;
     if (socket) {
@@ -197,7 +197,6 @@ asio::awaitable<HttpReply> plain_exchange(const HttpRequest& request, Way way, P
         kept.give(*way.endpoint, *std::move(socket));
     if (!parser.location().empty())
         reply.redirect = absolute_url(request.url, parser.location());
-    co_return reply;
 }
 
 }  // namespace keepwell

@@ -10,6 +10,7 @@ bool is_plain(const HttpRequest& request);
 
 // exchange() for such requests, on a socket of ours: a third of the CPU that libcurl adds to what the
 // kernel takes.
-asio::awaitable<HttpReply> plain_exchange(const HttpRequest& request, Way way, Progress& progress);
+asio::awaitable<void> plain_exchange(const HttpRequest& request, Way way, Progress& progress,
+                                     HttpReply& reply);
 
 }  // namespace keepwell

@@ -11,9 +11,11 @@ bool ReplyReader::line(std::string_view line)
         return false;
     if (line.starts_with("HTTP/")) {
         in_headers_ = true;
+        reply_->has_head = false;
         reply_->headers.clear();
     } else if (line == "\r\n" || line == "\n") {
         in_headers_ = false;
+        reply_->has_head = true;
     } else if (request_->keep_headers) {
         keep(line);
     }

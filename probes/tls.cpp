@@ -1,6 +1,7 @@
 #include "probes/tls.hpp"
 
 #include "probes/file_stamp.hpp"
+#include "probes/tls_details.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -99,10 +100,27 @@ void identify(SSL_CTX* context, const TlsOptions& options)
                  "key_file", key);
 }
 
-// What is the same for every context.
-void set_manners(SSL_CTX* context)
+// The number of `TLS12` and the like; 0 for none.
+int version_number(std::string_view name)
 {
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    constexpr std::array numbers{std::pair{std::string_view{"TLS10"}, TLS1_VERSION},
+                                 std::pair{std::string_view{"TLS11"}, TLS1_1_VERSION},
+                                 std::pair{std::string_view{"TLS12"}, TLS1_2_VERSION},
+                                 std::pair{std::string_view{"TLS13"}, TLS1_3_VERSION}};
+    for (const auto& [known, number] : numbers)
+        if (name == known)
+            return number;
+    return 0;
+}
+
+// What every context is set to.
+void set_manners(SSL_CTX* context, const TlsOptions& options)
+{
+    const auto least = options.min_version.empty() ? TLS1_2_VERSION : version_number(options.min_version);
+    SSL_CTX_set_min_proto_version(context, least);
+    SSL_CTX_set_max_proto_version(context, version_number(options.max_version));
+    if (least < TLS1_2_VERSION)  // whose signatures are below what OpenSSL takes otherwise
+        SSL_CTX_set_cipher_list(context, "DEFAULT@SECLEVEL=0");
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     // The certificate is judged when the handshake is over, so that its facts are known even when it is bad;
     // nothing of ours is sent before.
@@ -115,7 +133,7 @@ Context made_context(const TlsOptions& options)
     Context context{SSL_CTX_new(TLS_client_method())};
     if (!context)
         throw Failure{not_attempted(Reason::resource_exhausted, "TLS: " + last_error())};
-    set_manners(context.get());
+    set_manners(context.get(), options);
     trust(context.get(), options);
     identify(context.get(), options);
     return context;
@@ -124,7 +142,7 @@ Context made_context(const TlsOptions& options)
 // Contexts are made once for all probes with the same files, and again when a file has changed.
 SSL_CTX* context_for(const TlsOptions& options)
 {
-    using Key = std::tuple<std::string, std::string, std::string, bool>;
+    using Key = std::tuple<std::string, std::string, std::string, bool, std::string, std::string>;
     struct Entry {
         std::array<FileStamp, 3> stamps{};
         Context context{};
@@ -134,7 +152,8 @@ SSL_CTX* context_for(const TlsOptions& options)
 
     const std::array stamps{FileStamp::of(options.ca_file), FileStamp::of(options.certificate_file),
                             FileStamp::of(options.key_file)};
-    Key key{options.ca_file, options.certificate_file, options.key_file, options.insecure};
+    Key key{options.ca_file,  options.certificate_file, options.key_file,
+            options.insecure, options.min_version,      options.max_version};
     if (contexts.size() >= most && !contexts.contains(key))
         contexts.clear();
     auto& entry = contexts[std::move(key)];
@@ -248,18 +267,7 @@ private:
     BIO* to_send_;
 };
 
-TlsSession session_of(SSL* ssl)
-{
-    TlsSession session{.earliest_expiry = std::chrono::sys_seconds::max()};
-    const auto* chain = SSL_get_peer_cert_chain(ssl);
-    for (int i = 0; chain && i < sk_X509_num(chain); ++i) {
-        std::tm until{};
-        ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &until);
-        session.earliest_expiry = std::min(session.earliest_expiry,
-                                           std::chrono::sys_seconds{std::chrono::seconds{::timegm(&until)}});
-    }
-    return session;
-}
+TlsSession session_of(SSL* ssl) { return {.earliest_expiry = first_expiry(SSL_get_peer_cert_chain(ssl))}; }
 
 void judge(SSL* ssl, const std::string& server)
 {
@@ -294,7 +302,7 @@ void set_up_tls(void* context, const TlsOptions& options, const std::string& hos
 {
     auto* own = static_cast<SSL_CTX*>(context);
     auto* shared = context_for(options);
-    set_manners(own);
+    set_manners(own, options);
     if (options.insecure)
         trust(own, options);
     else
@@ -312,7 +320,9 @@ void set_up_tls(void* context, const TlsOptions& options, const std::string& hos
 TlsSession judge_tls(void* session, const TlsOptions& options, const std::string& host, Progress& progress)
 {
     auto* ssl = static_cast<SSL*>(session);
-    const auto facts = session_of(ssl);
+    auto facts = session_of(ssl);
+    if (options.describe)
+        facts.details = details_of(ssl, !options.insecure);
     const auto expiry = facts.earliest_expiry.time_since_epoch();
     progress.note("certificate_expiry_timestamp_seconds", std::chrono::duration<double>{expiry}.count());
     if (!options.insecure)

@@ -16,6 +16,10 @@ struct TlsOptions {
     std::string key_file{};
     std::string server_name{};
     bool insecure = false;
+    // Not keys of a configuration of ours; versions as in `TLS12`, empty: from 1.2 on.
+    std::string min_version{};
+    std::string max_version{};
+    bool describe = false;  // the session is to have details
 
     static constexpr auto fields()
     {
@@ -32,9 +36,25 @@ struct TlsOptions {
     bool operator==(const TlsOptions&) const = default;
 };
 
+// What people want to see of a session. Names are written as Go's crypto/x509 does, which makes them the same
+// in other exporters' labels.
+struct TlsDetails {
+    std::string version{};  // `TLS 1.3`
+    std::string cipher{};   // its name in IANA's list
+    // Of the server's own certificate:
+    std::string fingerprint_sha256{};  // 64 lower-case hexadecimal digits
+    std::string subject{};
+    std::string issuer{};
+    std::string dns_names{};  // that it is valid for, with commas between them
+    std::string serial{};     // upper-case hexadecimal digits
+    // When the first certificate of the chain that was verified expires; none when none was.
+    std::optional<std::chrono::sys_seconds> chain_expiry{};
+};
+
 // What a handshake tells about the server's certificate.
 struct TlsSession {
     std::chrono::sys_seconds earliest_expiry{};  // of all certificates that it sent
+    std::optional<TlsDetails> details{};         // when they were asked for
 };
 
 // Turns a connected stream into a TLS client; enters Phase::tls. Notes `certificate_expiry_timestamp_seconds`

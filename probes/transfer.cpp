@@ -36,9 +36,11 @@ std::chrono::milliseconds share_of_time(const Progress& progress, std::size_t ad
                     std::chrono::floor<milliseconds>(left) / static_cast<int>(addresses_left));
 }
 
-asio::awaitable<HttpReply> exchange_by(const HttpRequest& request, const Way& way, Progress& progress)
+asio::awaitable<void> exchange_by(const HttpRequest& request, const Way& way, Progress& progress,
+                                  HttpReply& reply)
 {
-    return is_plain(request) ? plain_exchange(request, way, progress) : exchange(request, way, progress);
+    return is_plain(request) ? plain_exchange(request, way, progress, reply)
+                             : exchange(request, way, progress, reply);
 }
 
 // Of what several addresses said, how much each says about the target: an answer before silence, silence
@@ -65,11 +67,19 @@ bool same_name(std::string_view a, std::string_view b)
 
 asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progress)
 {
-    if (!request.unix_socket.empty())
-        co_return co_await exchange(request, Way{}, progress);
+    HttpReply reply;
+    co_await transfer(request, progress, reply);
+    co_return reply;
+}
+
+asio::awaitable<void> transfer(const HttpRequest& request, Progress& progress, HttpReply& reply)
+{
+    if (!request.unix_socket.empty() || !request.proxy.empty())
+        co_return co_await exchange(request, Way{}, progress, reply);
     const auto target = target_of(request);
     if (const auto known = numeric_form(target))
-        co_return co_await exchange_by(request, Way{asio::ip::tcp::endpoint{*known, target.port}}, progress);
+        co_return co_await exchange_by(request, Way{asio::ip::tcp::endpoint{*known, target.port}}, progress,
+                                       reply);
 
     const auto executor = co_await asio::this_coro::executor;
     const auto addresses = co_await resolve(target, progress);
@@ -78,7 +88,7 @@ asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progre
         const auto left = addresses.size() - i;
         const Way way{asio::ip::tcp::endpoint{addresses[i], target.port}, share_of_time(progress, left)};
         try {
-            co_return co_await exchange_by(request, way, progress);
+            co_return co_await exchange_by(request, way, progress, reply);
         } catch (const Failure& failure) {
             if (progress.phase() != Phase::connect)
                 throw;

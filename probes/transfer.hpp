@@ -43,6 +43,8 @@ struct HttpRequest {
     HttpVersion version = HttpVersion::automatic;
     std::string unix_socket{};  // path of a socket to use instead of TCP
     std::string connect_to{};   // `host` or `host:port` to connect to instead of the URL's; numeric or a name
+    std::string proxy{};        // `http://host:port` to ask by; resolved by libcurl unless numeric
+    std::string coding{};       // content coding to ask for and to undo, such as gzip; empty: as it comes
     bool reuse = false;  // keep the connection, and take a kept one; else each transfer has one of its own
 
     std::uint64_t max_body = 1U << 20;  // bytes after which reading stops, which is no error
@@ -54,6 +56,7 @@ struct HttpRequest {
 
 // A whole answer, or its first max_body bytes.
 struct HttpReply {
+    bool has_head = false;  // the status and all headers have come
     int status = 0;
     double version = 0;  // 1.0, 1.1 or 2
     std::vector<HttpHeader> headers{};
@@ -70,5 +73,9 @@ struct HttpReply {
 // time limit of its own: the caller cancels. No proxy, no cookies, no .netrc, nothing from the environment.
 // Headers may have 256 KiB. Throws Failure or boost::system::system_error when there is no (proper) answer.
 asio::awaitable<HttpReply> transfer(const HttpRequest& request, Progress& progress);
+
+// The same for those who want to know what had come before it failed: an empty `reply` is filled in as the
+// answer comes.
+asio::awaitable<void> transfer(const HttpRequest& request, Progress& progress, HttpReply& reply);
 
 }  // namespace keepwell

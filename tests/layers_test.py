@@ -36,7 +36,7 @@ LIBRARIES = {
     "libpq-fe.h": ["probes/postgres.cpp", "deploy/app/postgres.cpp"],
     "mysql.h": ["deploy/app/mysql.cpp"],
     "mysqld_error.h": ["deploy/app/mysql.cpp"],
-    "openssl/": ["probes/digest.cpp", "probes/tls.cpp", "exporters/door/tls.cpp"],
+    "openssl/": ["probes/digest.cpp", "probes/tls.cpp", "probes/tls_details.cpp", "exporters/door/tls.cpp"],
     "prometheus/": ["deploy/app/metrics.cpp"],
     "re2/": ["probes/pattern.cpp"],
     "spdlog/": ["daemon/log.cpp"],

@@ -7,12 +7,14 @@
 #include "daemon/main/containers.hpp"
 #include "daemon/reference.hpp"
 #include "daemon/schema.hpp"
+#include "exporters/blackbox/modules.hpp"
 #include "exporters/door/web_config.hpp"
 
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -111,6 +113,20 @@ int check_web_config(const std::string& file)
     if (!loaded.ok())
         return exit_usage;
     fmt::print("{}: fine\n", file);
+    return 0;
+}
+
+int check_modules(const std::string& file)
+{
+    if (file.empty())
+        return 0;
+    const auto loaded =
+        blackbox::parse_modules(contents_of(file), file, std::filesystem::path{file}.parent_path().string());
+    std::fputs(render(loaded.problems).c_str(), stderr);
+    if (!loaded.ok())
+        return exit_usage;
+    fmt::print("{}: fine; {} module{}\n", file, loaded.modules.modules.size(),
+               loaded.modules.modules.size() == 1 ? "" : "s");
     return 0;
 }
 

@@ -21,7 +21,10 @@ struct RunOptions {
     std::string socket_mode = "0660";
     std::string web_config_file{};
     std::size_t most_connections = 10'000;
-    std::string state_file{};  // empty: the configuration says, or the usual place
+    std::string state_file{};     // empty: the configuration says, or the usual place
+    std::string blackbox_file{};  // modules for /probe; empty: no /probe
+    double timeout_offset = 0.5;
+    std::size_t history_limit = 100;
     std::string log_level = "info";
     std::string log_format = "logfmt";
 };
@@ -45,6 +48,7 @@ struct CommandOptions {
 int run_command(const RunOptions&);
 int check_command(const std::string& file, bool docker);
 int check_web_config(const std::string& file);  // an empty name: nothing to check
+int check_modules(const std::string& file);     // likewise
 int import_command(const std::string& compose_file);
 int probe_command(const CommandOptions&);
 int status_command(const CommandOptions&);

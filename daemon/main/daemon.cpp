@@ -61,7 +61,11 @@ LogLevel level_of(std::string_view name)
 
 }  // namespace
 
-Daemon::Daemon(RunOptions options) : options_{std::move(options)}
+Daemon::Daemon(RunOptions options)
+    : options_{std::move(options)},
+      blackbox_{{.file = options_.blackbox_file,
+                 .timeout_offset = options_.timeout_offset,
+                 .history_limit = options_.history_limit}}
 {
     if (options_.listen.empty())
         options_.listen = {":5337"};
@@ -178,6 +182,7 @@ DaemonFigures Daemon::figures()
     const auto watcher = watcher_->figures();
     const auto webhooks = webhooks_.figures();
     const auto engine = containers_ ? containers_->figures() : docker::DiscoveryFigures{};
+    const auto modules = blackbox_.figures();
     return {.reload_ok = reload_ok_ && door_->is_current(),
             .reload_ok_timestamp_seconds = reload_ok_at_,
             .loop_lateness_seconds = std::chrono::duration<double>(watcher.worst_lateness).count(),
@@ -193,7 +198,11 @@ DaemonFigures Daemon::figures()
             .engine_up = engine.up,
             .engine_events = engine.events,
             .engine_looks = engine.looks,
-            .engine_failed_looks = engine.failed_looks};
+            .engine_failed_looks = engine.failed_looks,
+            .probes_on_demand = blackbox_.is_on(),
+            .modules_reload_ok = modules.reload_ok,
+            .modules_reload_ok_timestamp_seconds = modules.reload_ok_timestamp_seconds,
+            .unknown_modules = modules.unknown_modules};
 }
 
 asio::awaitable<void> Daemon::end_on_signal()
@@ -232,6 +241,10 @@ int Daemon::run()
             stop_log();
             return exit_usage;
         }
+    if (const auto loaded = load_modules(); !loaded) {
+        stop_log();
+        return exit_usage;
+    }
     auto monitor = make_monitor();
     choose_state_file();
     metrics_.attach(*monitor);
@@ -243,9 +256,11 @@ int Daemon::run()
     webhooks_.configure(config_.webhooks);
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
     api_.emplace(
-        *watcher_, metrics_, history_, page_, [this] { return reload(); },
+        *watcher_, metrics_, history_, page_, [this] { return reload_all(); },
         [this](const std::string& service) { heartbeats(loop_).beat(service, Clock::now()); },
         [this] { return figures(); });
+    api_->add_page("/probe", [this](const ApiRequest& request) { return blackbox_.probe(request); });
+    api_->add_page("/logs", [this](const ApiRequest& request) { return blackbox_.logs(request); });
     listen();
     watcher_->change(settings());
     reload_ok_at_ = unix_now();

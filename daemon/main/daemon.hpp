@@ -7,6 +7,7 @@
 #include "daemon/main/lease_keeper.hpp"
 #include "daemon/memory.hpp"
 #include "daemon/watcher.hpp"
+#include "exporters/blackbox/blackbox.hpp"
 #include "exporters/history.hpp"
 #include "exporters/metrics.hpp"
 #include "exporters/page/page.hpp"
@@ -57,6 +58,8 @@ private:
     std::expected<Config, std::string> load();
     void tell_problems(const std::vector<Problem>& problems);
     std::expected<void, std::string> reload();
+    std::expected<void, std::string> reload_all();
+    std::expected<void, std::string> load_modules();
     void follow_containers();
     void follow_lease();
     bool stands_by(const Config& config) const;
@@ -91,6 +94,7 @@ private:
     std::optional<Containers> containers_{};
     std::optional<LeaseKeeper> lease_{};
     std::optional<Watcher> watcher_{};
+    blackbox::Blackbox blackbox_;
     std::optional<Api> api_{};
     std::shared_ptr<Door> door_ = std::make_shared<Door>(loop_);
     std::optional<Server> server_{};

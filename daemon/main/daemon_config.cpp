@@ -136,6 +136,24 @@ std::expected<void, std::string> Daemon::reload()
     return door_->reload();
 }
 
+// The modules of /probe, if it is on; those before stay when these are bad.
+std::expected<void, std::string> Daemon::load_modules()
+{
+    auto loaded = blackbox_.load();
+    if (!loaded)
+        log(LogLevel::error, "the modules of /probe cannot be used",
+            {{"file", blackbox_.file()}, {"problem", loaded.error()}});
+    return loaded;
+}
+
+// Both files, each for itself: one that is bad keeps the other one from nothing.
+std::expected<void, std::string> Daemon::reload_all()
+{
+    auto modules = load_modules();
+    auto config = reload();
+    return config ? modules : config;
+}
+
 void Daemon::follow_containers()
 {
     if (!config_.docker)
@@ -196,6 +214,8 @@ asio::awaitable<void> Daemon::reload_on_change(Clock::duration interval)
         co_await timer.async_wait(asio::use_awaitable);
         if (const auto now = content(); now && *now != loaded_content_)
             (void)reload();
+        if (blackbox_.has_changed())
+            (void)load_modules();
     }
 }
 
@@ -204,7 +224,7 @@ asio::awaitable<void> Daemon::reload_on_hangup()
     asio::signal_set hangups{loop_, SIGHUP};
     for (;;) {
         co_await hangups.async_wait(asio::use_awaitable);
-        (void)reload();
+        (void)reload_all();
     }
 }
 

@@ -61,6 +61,16 @@ void add_daemon_options(CLI::App& app, RunOptions& options)
     app.add_option("--state.file", options.state_file,
                    "where restarts and maintenance are remembered; `none`: nowhere")
         ->default_str("state_path of the configuration, else /var/lib/keepwell/state.json");
+    app.add_option(
+        "--blackbox.config.file", options.blackbox_file,
+        "modules of blackbox_exporter: switches /probe on, which asks whatever address it is given");
+    app.add_option("--timeout-offset", options.timeout_offset,
+                   "seconds by which /probe answers before the scrape's time-out")
+        ->check(CLI::Range(0.0, 60.0))
+        ->capture_default_str();
+    app.add_option("--history.limit", options.history_limit, "attempts by /probe that /logs remembers")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
     app.add_option("--log.level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();
@@ -168,8 +178,9 @@ int main(int argc, char** argv)
         if (exit_code >= 0)
             return exit_code;
         if (run_options.check_only)
-            return std::max(check_command(run_options.config_file, false),
-                            check_web_config(run_options.web_config_file));
+            return std::max({check_command(run_options.config_file, false),
+                             check_web_config(run_options.web_config_file),
+                             check_modules(run_options.blackbox_file)});
         return run_command(run_options);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_usage;

@@ -70,7 +70,9 @@ std::string everything(Format format = Format::text)
                          .follows_engine = true,
                          .engine_up = true,
                          .engine_events = 7,
-                         .engine_looks = 2},
+                         .engine_looks = 2,
+                         .probes_on_demand = true,
+                         .unknown_modules = 1},
                         format);
 }
 
