@@ -188,6 +188,7 @@ void CurlHandle::State::set_constants()
 {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_PROXY, request->proxy.c_str());
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's words are no answer
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_PATH_AS_IS, 1L);
     set(CURLOPT_BUFFERSIZE, read_buffer_bytes);

@@ -1,5 +1,6 @@
 #include "exporters/blackbox/attempt.hpp"
 
+#include "daemon/problem.hpp"
 #include "daemon/timestamp.hpp"
 #include "exporters/exposition.hpp"
 #include "probes/deadline.hpp"
@@ -59,7 +60,7 @@ asio::awaitable<bool> run(SharedAttempt attempt)
 {
     const auto limit = seconds(attempt->deadline() - attempt->started());
     attempt->info("begins", {{"module", attempt->module_name()},
-                             {"target", attempt->target()},
+                             {"target", without_credentials(attempt->target())},
                              {"prober", std::string{name_of(attempt->module().prober)}},
                              {"timeout_seconds", fmt::format("{:.3g}", limit)}});
     const auto answer = co_await within(attempt->deadline() + grace, guarded(attempt));

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view text_type = "text/plain; charset=utf-8";
 constexpr double usual_seconds = 120;  // for who says nothing of a time-out
-constexpr double most_seconds = 3600;
+constexpr double most_seconds = 300;
 constexpr std::size_t longest_target = 4096;
 
 ApiResponse text(int status, std::string body)

@@ -2,6 +2,7 @@
 #include "exporters/blackbox/lookup.hpp"
 #include "exporters/blackbox/redirect.hpp"
 #include "probes/deadline.hpp"
+#include "probes/resolver.hpp"
 #include "probes/runner.hpp"
 
 #include <fmt/format.h>
@@ -25,8 +26,8 @@ constexpr Gauge last_modified{"probe_http_last_modified_timestamp_seconds",
                               "The last answer's Last-Modified, in Unix time."};
 
 constexpr int most_redirects = 10;
-constexpr std::uint64_t longest_body = std::uint64_t{1} << 30;    // reading stops there
-constexpr std::uint64_t most_searched = std::uint64_t{10} << 20;  // by regular expressions
+constexpr std::uint64_t longest_body = std::uint64_t{1} << 30;   // reading stops there
+constexpr std::uint64_t most_searched = std::uint64_t{4} << 20;  // by regular expressions, unless limited
 
 // What the exchange came to, shared with a coroutine that may outlive its deadline.
 struct Exchange {
@@ -100,7 +101,8 @@ HttpRequest request_for(const HttpModule& module, HttpRequest request)
     if (!same_name(module.compression, "identity"))
         request.coding = module.compression;
     request.max_body = module.body_size_limit.bytes ? module.body_size_limit.bytes : longest_body;
-    request.keep_body = has_body_rules(module) ? std::min(request.max_body, most_searched) : 0;
+    if (has_body_rules(module))
+        request.keep_body = module.body_size_limit.bytes ? module.body_size_limit.bytes : most_searched;
     request.keep_headers = true;
     return request;
 }
@@ -280,14 +282,15 @@ void set_to_nothing(Sheet& sheet)
         sheet.set(each, 0);
 }
 
-void note_phases(Exchange& state, Sheet& sheet, double resolved)
+void note_phases(Exchange& state, Sheet& sheet, std::optional<double> resolved)
 {
     ProbeResult result;
     state.progress.finish(result);
     const auto took = [&](Phase phase) {
         return seconds(result.phase_took[static_cast<std::size_t>(phase)]);
     };
-    sheet.set_phase(phases, "resolve", resolved + took(Phase::resolve));
+    if (resolved)
+        sheet.set_phase(phases, "resolve", *resolved + took(Phase::resolve));
     sheet.set_phase(phases, "connect", took(Phase::connect));
     sheet.set_phase(phases, "tls", took(Phase::tls));
     sheet.set_phase(phases, "processing", took(Phase::request));
@@ -300,11 +303,8 @@ asio::awaitable<std::string> proxy_for(const HttpModule& module, SharedAttempt a
     auto url = Url::parse(module.proxy_url);
     if (!url)
         co_return module.proxy_url;  // with credentials
-    const auto address = co_await look_up(url->address().host, module.preferred_ip_protocol,
-                                          module.ip_protocol_fallback, attempt);
-    if (!address)
-        throw Failure{no_response(Reason::dns_failure, "the proxy's name cannot be resolved")};
-    co_return url->with_host(address->to_string()).origin();
+    const auto addresses = co_await resolve(url->address().host, attempt->deadline());
+    co_return url->with_host(addresses.front().to_string()).origin();
 }
 
 }  // namespace
@@ -324,18 +324,19 @@ asio::awaitable<bool> probe_http(SharedAttempt attempt)
     request.url = *std::move(url);
     request = request_for(module, std::move(request));
 
-    const auto begun = Clock::now();
     if (!module.proxy_url.empty())
         request.proxy = co_await proxy_for(module, attempt);
+    std::optional<double> resolved;  // how long that took
     if (module.proxy_url.empty() || !module.skip_resolve_phase_with_proxy) {
+        const auto begun = Clock::now();
         const auto address = co_await look_up(request.url.address().host, module.preferred_ip_protocol,
                                               module.ip_protocol_fallback, attempt);
-        sheet.set_phase(phases, "resolve", seconds(Clock::now() - begun));
+        resolved = seconds(Clock::now() - begun);
+        sheet.set_phase(phases, "resolve", *resolved);
         if (!address)
             co_return false;
         request.connect_to = address->to_string();
     }
-    const auto resolved = seconds(Clock::now() - begun);
     const auto state = std::make_shared<Exchange>(std::move(request), attempt->deadline());
     const auto failure = co_await exchanged(state, attempt);
     if (!failure.empty())

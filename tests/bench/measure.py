@@ -123,11 +123,14 @@ class Bench:
                            f"  timeout check 5s\nbackend all\n  {HAPROXY_CHECKS[kind]}\n{servers}")
         return Process(["haproxy", "-db", "-f", config], PROBER_CORE, self.directory, end_by=signal.SIGINT)
 
+    def modules(self):
+        return self.file("blackbox.yml", "modules:\n"
+                         "  http: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4}}\n"
+                         "  redis: {prober: tcp, timeout: 5s, tcp: {preferred_ip_protocol: ip4, query_response: "
+                         "[{send: \"PING\\r\"}, {expect: \"^\\\\+PONG\"}]}}\n")
+
     def blackbox(self):
-        config = self.file("blackbox.yml", "modules:\n"
-                           "  http: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4}}\n"
-                           "  redis: {prober: tcp, timeout: 5s, tcp: {preferred_ip_protocol: ip4, query_response: "
-                           "[{send: \"PING\\r\"}, {expect: \"^\\\\+PONG\"}]}}\n")
+        config = self.modules()
         process = Process(["prometheus-blackbox-exporter", f"--config.file={config}", "--web.listen-address=:19115",
                            "--log.level=error"], PROBER_CORE, self.directory)
         wait_for_port(19115, process=process)
@@ -138,14 +141,25 @@ class Bench:
         target = f"http://127.0.0.1:{NGINX}/" if kind == "http" else f"127.0.0.1:{REDIS}"
         path = f"/probe?module={kind}&target=" + urllib.parse.quote(target, safe="")
         with self.blackbox() as blackbox:
-            page = urllib.request.urlopen("http://127.0.0.1:19115" + path, timeout=10).read()
-            if b"\nprobe_success 1" not in page:
-                raise RuntimeError("blackbox_exporter's probe fails")
-            before = cpu_seconds(blackbox.pid)
-            asked = run_json([self.programs / "bench_floor_epoll", "--port=19115", f"--path={path}", "--connection=kept",
-                              "--in-flight=8", f"--count={self.count // 4}"], SERVER_CORE)
-            cpu = cpu_seconds(blackbox.pid) - before
-            return {"cpu_us": cpu * 1e6 / asked["attempts"], "per_second": asked["per_second"], "pss_mb": pss_mb(blackbox.pid)}
+            return self.asked_for_probes(blackbox, 19115, path)
+
+    def keepwell_on_demand(self, kind):
+        """/probe of keepwell, asked as blackbox_flat_out() asks the other one."""
+        self.start_server(kind)
+        target = f"http://127.0.0.1:{NGINX}/" if kind == "http" else f"127.0.0.1:{REDIS}"
+        path = f"/probe?module={kind}&target=" + urllib.parse.quote(target, safe="")
+        with self.keepwell({}, f"--blackbox.config.file={self.modules()}") as keepwell:
+            return self.asked_for_probes(keepwell, KEEPWELL_PORT, path)
+
+    def asked_for_probes(self, process, port, path):
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).read()
+        if b"\nprobe_success 1" not in page:
+            raise RuntimeError("the probe fails")
+        before = cpu_seconds(process.pid)
+        asked = run_json([self.programs / "bench_floor_epoll", f"--port={port}", f"--path={path}", "--connection=kept",
+                          "--in-flight=8", f"--count={self.count // 4}"], SERVER_CORE)
+        cpu = cpu_seconds(process.pid) - before
+        return {"cpu_us": cpu * 1e6 / asked["attempts"], "per_second": asked["per_second"], "pss_mb": pss_mb(process.pid)}
 
     # On schedule: some thousand targets, each every second; the sink counts attempts and measures the gaps.
 
@@ -194,13 +208,13 @@ class Bench:
 
     # The daemon.
 
-    def keepwell(self, services):
+    def keepwell(self, services, *options):
         if not self.daemon.exists():
             raise RuntimeError("keepwelld is not built")
         config = self.file("keepwell.yaml", json.dumps({"project": "bench", "mode": "observe", "services": services}))
         process = Process([self.daemon, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{KEEPWELL_PORT}",
                            f"--web.socket={self.directory}/keepwell.sock", "--state.file=none",
-                           "--log.level=error"], PROBER_CORE, self.directory)
+                           "--log.level=error", *options], PROBER_CORE, self.directory)
         wait_for_port(KEEPWELL_PORT, process=process)
         return process
 

@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "libcurl fresh": lambda b: b.flat_out("floor_curl", "http"),
     "libcurl reused": lambda b: b.flat_out("floor_curl", "http", "--connection=reused"),
     "blackbox http": lambda b: b.blackbox_flat_out("http"),
+    "keepwell /probe http": lambda b: b.keepwell_on_demand("http"),
     "keepwell http": lambda b: b.keepwell_flat_out("http"),
     "keepwell http reused": lambda b: b.keepwell_flat_out("http", reuse="true"),
     "keepwell tcp": lambda b: b.keepwell_flat_out("tcp"),
@@ -23,6 +24,7 @@ MEASUREMENTS = {
     "epoll redis": lambda b: b.flat_out("floor_epoll", "redis", "--kind=redis"),
     "haproxy redis": lambda b: b.haproxy_flat_out("redis"),
     "blackbox redis": lambda b: b.blackbox_flat_out("redis"),
+    "keepwell /probe redis": lambda b: b.keepwell_on_demand("redis"),
     "keepwell postgres": lambda b: b.keepwell_flat_out("postgres", **LOGIN["postgres"]),
     "keepwell postgres, sslmode prefer": lambda b: b.keepwell_flat_out("postgres", **LOGIN["postgres"], sslmode="prefer"),
     "libpq": lambda b: b.flat_out("floor_libpq", "postgres", "--user=probe"),
@@ -85,6 +87,7 @@ class Row:
 
 
 FLAT = "flat out, 32 at a time"
+DEMAND = "on demand, 8 requests for /probe at a time"
 SMALL, LARGE = "on schedule, 1,000 HTTP targets each second", "on schedule, 10,000 HTTP targets each second"
 OTHERS = "on schedule, other kinds, each target each second"
 STANDING, ONESHOT = "standing costs", "one-shot commands"
@@ -102,6 +105,8 @@ ROWS = [
     Row(FLAT, "MySQL login and ping", "keepwell mysql", "libmariadb", at_most_ratio=1.25),
     Row(FLAT, "MySQL login and ping", "keepwell mysql", "haproxy mysql"),
     Row(FLAT, "TCP connect", "keepwell tcp", "haproxy tcp"),
+    Row(DEMAND, "HTTP", "keepwell /probe http", "blackbox http", at_most_ratio=0.25),
+    Row(DEMAND, "Redis by send and expect", "keepwell /probe redis", "blackbox redis", at_most_ratio=0.25),
 ]
 for _group, _n in ((SMALL, 1000), (LARGE, 10000)):
     ROWS += [

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import pathlib
+import re
 import subprocess
 import time
 import urllib.parse
@@ -9,6 +11,7 @@ import urllib.parse
 import prometheus_client.openmetrics.parser as openmetrics
 import prometheus_client.parser as prometheus_text
 import pytest
+import yaml
 
 import keepwell
 import servers
@@ -156,3 +159,23 @@ def test_the_golden_text_is_clean_to_promtool_and_promtool_can_complain(request)
     golden = (request.config.rootpath / "golden" / "metrics.txt").read_text(encoding="utf-8")
     assert check_metrics(golden) == ""
     assert "counter" in check_metrics(golden.replace("keepwell_signals_total", "keepwell_signals"))
+
+
+def test_prometheus_asks_by_the_scrape_configuration_of_the_documentation(build, tmp_path):
+    """As it stands in docs/blackbox.md, but for the addresses."""
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "blackbox.md").read_text(encoding="utf-8")
+    job = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["scrape_configs"][0]
+    modules = tmp_path / "blackbox.yml"
+    modules.write_text("modules: {http_2xx: {prober: http, timeout: 2s}}")
+    with keepwell.running(build, {"project": "shop"}, f"--blackbox.config.file={modules}") as daemon:
+        targets = [daemon.url + "/-/healthy", "http://127.0.0.1:1/"]
+        job["static_configs"] = [{"targets": targets}]
+        job["relabel_configs"][-1]["replacement"] = daemon.address
+        with prometheus({}, [{**job, "scrape_timeout": "1s", "scrape_interval": "1s"}]) as server:
+            wait_until(lambda: len(server.ask("probe_success")) == 2)
+            assert {dict(labels)["instance"]: success for labels, success in server.ask("probe_success").items()} == {
+                targets[0]: 1, targets[1]: 0}
+            assert value(server.ask(f'probe_http_status_code{{instance="{targets[0]}"}}')) == 200
+            assert value(server.ask(f'probe_timeout_seconds{{instance="{targets[0]}"}}')) == pytest.approx(0.5, abs=0.01)
+        page = daemon.get("/probe?target=" + urllib.parse.quote(targets[0]))[1]
+        assert check_metrics(page) == ""

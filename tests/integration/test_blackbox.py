@@ -4,6 +4,7 @@ same series must come out: names, labels, types and values, but for times and fo
 import contextlib
 import functools
 import gzip
+import os
 import re
 import signal
 import socket
@@ -53,7 +54,7 @@ def secure_server(port, leaf, more="http2"):
             "location / { return 200 \"secret garden\"; } }\n")
 
 
-def modules(authority, directory):
+def modules(authority, directory, proxy):
     """By name: what example configurations of blackbox_exporter show, as far as it means something on loopback."""
     ca = {"ca_file": authority.certificate}
     http = {
@@ -83,6 +84,9 @@ def modules(authority, directory):
         "custom_ca": {"tls_config": ca},
         "insecure": {"tls_config": {"insecure_skip_verify": True}},
         "other_name": {"tls_config": {**ca, "server_name": "other.example"}},
+        "tls13_only": {"tls_config": {**ca, "min_version": "TLS13"}},
+        "proxy": {"proxy_url": f"http://127.0.0.1:{proxy}"},
+        "proxy_by_name": {"proxy_url": f"http://localhost:{proxy}", "skip_resolve_phase_with_proxy": True},
         "fail_if_ssl": {"fail_if_ssl": True, "tls_config": ca},
         "fail_if_not_ssl": {"fail_if_not_ssl": True, "tls_config": ca},
         "gzip": {"compression": "gzip"},
@@ -195,7 +199,7 @@ HTTP = [
     ("header_must_not_match", "http://127.0.0.1:{web}/two"),
     ("header_must_not_match", "http://127.0.0.1:{web}/"),
     *[(module, "https://127.0.0.1:{tls}/") for module in
-      ("http_2xx", "custom_ca", "insecure", "other_name", "fail_if_ssl", "fail_if_not_ssl", "http2_only", "http1_by_wish")],
+      ("http_2xx", "custom_ca", "insecure", "tls13_only", "other_name", "fail_if_ssl", "fail_if_not_ssl", "http2_only", "http1_by_wish")],
     ("custom_ca", "http://127.0.0.1:{web}/moved-to-tls"),
     ("http_2xx", "http://127.0.0.1:{web}/moved-to-tls"),
     *[(module, "https://localhost:{tls}/") for module in ("custom_ca", "other_name")],
@@ -203,6 +207,9 @@ HTTP = [
     ("insecure", "https://127.0.0.1:{expired}/"),
     ("other_name", "https://127.0.0.1:{misnamed}/"),
     ("http2_only", "https://127.0.0.1:{expired}/"),
+    *[(module, target) for module in ("proxy", "proxy_by_name")
+      for target in ("http://127.0.0.1:{web}/file", "http://localhost:{web}/down", "https://127.0.0.1:{tls}/", "http://127.0.0.1:1/")],
+    ("proxy_by_name", "http://nowhere.invalid/"),
     ("http_2xx", "http://127.0.0.1:1/"),
     ("http_2xx", "http://nowhere.invalid/"),
     ("quick", "http://127.0.0.1:{silent}/"),
@@ -454,12 +461,13 @@ def pair_of_servers(build, tmp_path_factory):
     leaves = {"tls": authority.issue(*names), "expired": authority.issue(*names, days=-1),
               "misnamed": authority.issue("other.example")}
     ports = {name: servers.free_port() for name in leaves}
-    grpc_ports = {name: servers.free_port() for name in ("serving", "not_serving", "unimplemented", "serving_tls")}
-    ports.update(grpc_ports)
+    for name in ("proxy", "serving", "not_serving", "unimplemented", "serving_tls"):
+        ports[name] = servers.free_port()
     (directory / "password").write_text("secret\n")
     config = directory / "blackbox.yml"
-    config.write_text(yaml.safe_dump({"modules": modules(authority, directory)}))
+    config.write_text(yaml.safe_dump({"modules": modules(authority, directory, ports["proxy"])}))
     body = WEB.replace("@TLS@", str(ports["tls"]))
+    body += f"server {{ listen {ports['proxy']}; location / {{ proxy_pass http://$http_host; }} }}\n"
     for name, leaf in leaves.items():
         body += secure_server(ports[name], leaf, "" if name == "expired" else "http2")
     body += grpc_server(ports["serving"], answer="serving") + grpc_server(ports["not_serving"], answer="not_serving")
@@ -580,6 +588,9 @@ def test_the_hostname_becomes_host_header_and_server_name(pair):
 def test_the_log_says_what_happened_and_keeps_secrets(pair):
     page = pair.ask(pair.daemon, "basic_auth", "http://127.0.0.1:{web}/private", debug="true")[1]
     assert "msg=answered status=200" in page and "probe_success 1" in page and "username: shop" in page, page
+    target = "http://shop:secret@127.0.0.1:{web}/private"
+    page = pair.ask(pair.daemon, "http_2xx", target, debug="true")[1] + pair.daemon.get("/logs")[1]
+    assert "probe_success 1" in page and "shop:secret" not in page, page
     for module, target in (("basic_auth", "/private"), ("bearer", "/bearer"), ("authorization", "/bearer")):
         url = f"http://127.0.0.1:{pair.ports['web']}{target}"
         assert pair.compare(module, url)["probe_success"] == 1
@@ -673,3 +684,58 @@ def test_what_dashboards_and_alerts_name_is_there(pair):
         found = {series.partition("{")[0] for series in parsed(pair.checked(pair.daemon, module, target))[0]}
         assert set(names) <= found, set(names) - found
     assert "blackbox_exporter_config_last_reload_success_timestamp_seconds" in pair.daemon.get("/metrics")[1]
+
+
+NEW = {"unix": {"prober": "unix", "timeout": "2s", "unix": {"query_response": [{"send": "PING\r"}, {"expect": "^[+]PONG"}]}},
+       "bytes": {"prober": "tcp", "timeout": "2s", "tcp": {"query_response": [
+           {"send": "x"}, {"expect_bytes": "HTTP/1.1"}, {"expect": "OK"}]}},
+       "other_bytes": {"prober": "tcp", "timeout": "2s", "tcp": {"query_response": [{"send": "x"}, {"expect_bytes": "HTTP/2"}]}},
+       "labels": {"prober": "tcp", "timeout": "2s", "tcp": {"query_response": [
+           {"expect": "^SSH-(?P<protocol>[0-9.]+)-([A-Za-z]+)_(.*)$",
+            "labels": [{"name": "software", "value": "${2}"}, {"name": "version", "value": "$3 by ${protocol}"}]}]}},
+       "icmp": {"prober": "icmp", "timeout": "2s"}}
+
+
+@pytest.fixture(name="modern", scope="module")
+def keepwell_with_newer_modules(build, tmp_path_factory):
+    config = tmp_path_factory.mktemp("modern") / "blackbox.yml"
+    config.write_text(yaml.safe_dump({"modules": NEW}))
+    with keepwell.running(build, {"project": "x"}, f"--blackbox.config.file={config}") as daemon:
+        daemon.modules_file = config
+        yield daemon
+
+
+def asked(daemon, module, target):
+    code, text = daemon.get("/probe?" + urllib.parse.urlencode({"module": module, "target": target}))
+    assert code == 200, text
+    return parsed(text)[0]
+
+
+def test_a_unix_socket(modern):
+    with servers.redis() as redis:
+        assert asked(modern, "unix", f"{redis.directory}/socket")["probe_success"] == 1
+    assert asked(modern, "unix", f"{redis.directory}/socket")["probe_success"] == 0
+    assert asked(modern, "unix", "/" + "a" * 200)["probe_success"] == 0
+
+
+def test_bytes_and_labels_of_what_a_peer_says(modern):
+    with peer(says(b"HTTP/1.1 200 OK\n")) as port:
+        found = asked(modern, "bytes", f"127.0.0.1:{port}")
+        assert (found["probe_success"], found["probe_failed_due_to_bytes"]) == (1, 0)
+        found = asked(modern, "other_bytes", f"127.0.0.1:{port}")
+        assert (found["probe_success"], found["probe_failed_due_to_bytes"]) == (0, 1)
+    with peer(says_first(b"SSH-2.0-OpenSSH_9.2 \"p1\"\r\n")) as port:
+        found = asked(modern, "labels", f"127.0.0.1:{port}")
+        assert found[r'probe_expect_info{software="OpenSSH",version="9.2 \"p1\" by 2.0"}'] == 1
+
+
+def test_icmp_where_it_is_not_allowed(build, modern):
+    with open("/proc/sys/net/ipv4/ping_group_range", encoding="ascii") as file:
+        least, most = (int(word) for word in file.read().split())
+    daemon = keepwell.Daemon(build, {"project": "x"}, f"--blackbox.config.file={modern.modules_file}")
+    if os.geteuid() == 0:
+        daemon.argv = [servers.need("setpriv", "util-linux"), "--bounding-set=-net_raw", "--inh-caps=-net_raw", "--", *daemon.argv]
+    with servers.started(daemon):
+        allowed = least <= os.getegid() <= most
+        assert asked(daemon, "icmp", "127.0.0.1")["probe_success"] == (1 if allowed else 0)
+        assert allowed or "ping_group_range" in daemon.get("/logs?target=127.0.0.1")[1]
