@@ -90,12 +90,9 @@ void Watcher::wake()
     nudge(Clock::now());
 }
 
-WatcherFigures Watcher::figures()
-{
-    auto figures = figures_;
-    figures_.worst_lateness = {};
-    return figures;
-}
+WatcherFigures Watcher::figures() const { return figures_; }
+
+void Watcher::forget_lateness() { figures_.worst_lateness = {}; }
 
 void Watcher::plan_all(Clock::time_point now)
 {

@@ -51,7 +51,8 @@ public:
     const Monitor& monitor() const { return *monitor_; }
     // To be called after the monitor was changed from outside (maintenance, resume).
     void wake();
-    WatcherFigures figures();  // resets worst_lateness
+    WatcherFigures figures() const;
+    void forget_lateness();  // the worst one begins anew
 
 private:
     struct Due {

@@ -270,7 +270,8 @@ ApiResponse Api::ready() const
 ApiResponse Api::status(std::optional<ServiceId> only)
 {
     ApiResponse response;
-    response.more = [this, writer = only ? StatusWriter{*only} : StatusWriter{}](std::string& body) mutable {
+    response.more = [this, writer = only ? StatusWriter{*only}
+                                         : StatusWriter{figures_()}](std::string& body) mutable {
         return writer.write(body, watcher_.monitor(), Clock::now());
     };
     return response;
@@ -289,6 +290,7 @@ ApiResponse Api::metrics_page(const ApiRequest& request)
             usual_metrics_size_ = roomy(body.size());
         return more;
     };
+    watcher_.forget_lateness();
     return response;
 }
 

@@ -161,13 +161,16 @@ std::string health_line(const Monitor& monitor, ServiceId id)
     return line;
 }
 
-void StatusWriter::begin(std::string& body, const Monitor& monitor, Clock::time_point now)
+void StatusWriter::begin(std::string& body, const Monitor& monitor, Clock::time_point now) const
 {
     json::object object{{"project", monitor.stack().spec().project},
                         {"version", version},
                         {"state", name_of(monitor.stack_state())},
                         {"at", time_text(now, now)},
-                        {"in_doubt", monitor.in_doubt()}};
+                        {"in_doubt", monitor.in_doubt()},
+                        {"stands_by", stands_by_}};
+    if (engine_up_)
+        object["engine_up"] = *engine_up_;
     if (monitor.in_doubt())
         object["doubt"] = monitor.doubt_reason();
     append_open(body, object, "services");

@@ -1,9 +1,11 @@
 #pragma once
 
 #include "exporters/history.hpp"
+#include "exporters/metrics.hpp"
 
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace keepwell {
@@ -17,16 +19,22 @@ std::string error_json(std::string_view message);
 // to be done meanwhile. Each slice tells of the moment at which it is written.
 class StatusWriter {
 public:
-    StatusWriter() = default;
+    explicit StatusWriter(const DaemonFigures& figures = {})
+        : stands_by_{figures.stands_by},
+          engine_up_{figures.follows_engine ? std::optional{figures.engine_up} : std::nullopt}
+    {
+    }
     explicit StatusWriter(ServiceId only) : whole_{false}, service_{only}, end_{only + 1} {}
 
     // Appends the next slice; returns whether there is more. The body is empty before the first one.
     bool write(std::string& body, const Monitor& monitor, Clock::time_point now);
 
 private:
-    static void begin(std::string& body, const Monitor& monitor, Clock::time_point now);
+    void begin(std::string& body, const Monitor& monitor, Clock::time_point now) const;
     bool write_part(std::string& body, const Monitor& monitor, Clock::time_point now);
 
+    bool stands_by_ = false;
+    std::optional<bool> engine_up_{};
     bool whole_ = true;
     ServiceId service_ = 0;
     ServiceId end_ = std::numeric_limits<ServiceId>::max();

@@ -101,6 +101,25 @@ std::string one_line(std::string value)
     return value;
 }
 
+bool is(const json::object& object, std::string_view key, bool wanted)
+{
+    const auto* value = object.if_contains(key);
+    return value && value->is_bool() && value->get_bool() == wanted;
+}
+
+// The stack's state, and what is to be known before any of the rest is believed.
+std::string heading(const json::object& status)
+{
+    auto line = fmt::format("{}: {}", text(status, "project"), text(status, "state"));
+    if (status.contains("doubt"))
+        line += "; in doubt: " + text(status, "doubt");
+    if (is(status, "engine_up", false))
+        line += "; the Docker Engine does not answer: its containers may have changed meanwhile";
+    if (is(status, "stands_by", true))
+        line += "; another keepwell acts, this one only watches";
+    return line;
+}
+
 }  // namespace
 
 std::string status_table(const std::string& status_json, bool color)
@@ -121,8 +140,7 @@ std::string status_table(const std::string& status_json, bool color)
     for (const auto& row : rows)
         for (std::size_t i = 0; i < widths.size(); ++i)
             widths[i] = std::max(widths[i], row[i].size());
-    std::string table = fmt::format("{}: {}{}\n\n", text(status, "project"), text(status, "state"),
-                                    status.contains("doubt") ? "; in doubt: " + text(status, "doubt") : "");
+    auto table = heading(status) + "\n\n";
     for (std::size_t r = 0; r < rows.size(); ++r) {
         const auto& row = rows[r];
         std::string line = fmt::format("{:<{}}  {:<{}}  ", row[0], widths[0], row[1], widths[1]);

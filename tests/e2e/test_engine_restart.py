@@ -64,6 +64,7 @@ def test_an_engine_that_restarts_in_the_middle_of_an_action_costs_nothing_but_ti
             finished = servers.wait_until(lambda: daemon.history("action_finished", "worker"), 30, "the action has an outcome", 0.1)
             assert "restart ok" not in finished[0]["text"] and "engine" in finished[0]["text"].lower(), finished
             servers.wait_until(lambda: daemon.metric("keepwell_engine_up") == 0, 20, "keepwell misses the Engine", 0.1)
+            assert "the Docker Engine does not answer" in daemon.command("status", check=False).stdout
             assert "unhealthy" not in {daemon.service("other")["state"]}, daemon.service("other")
 
             start()
