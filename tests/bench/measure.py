@@ -212,7 +212,7 @@ class Bench:
         if not self.daemon.exists():
             raise RuntimeError("keepwelld is not built")
         config = self.file("keepwell.yaml", json.dumps({"project": "bench", "mode": "observe", "services": services}))
-        process = Process([self.daemon, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{KEEPWELL_PORT}",
+        process = Process([self.daemon, f"--config.file={config}", f"--web.listen-address=0.0.0.0:{KEEPWELL_PORT}",
                            f"--web.socket={self.directory}/keepwell.sock", "--state.file=none",
                            "--log.level=error", *options], PROBER_CORE, self.directory)
         wait_for_port(KEEPWELL_PORT, process=process)
@@ -243,6 +243,29 @@ class Bench:
         return {"delay_ms": statistics.median(beside["gap_p999_ms"] - alone["gap_p999_ms"] for alone, beside in turns),
                 **{f"{name}_{key}": figure(which, key) for which, name in enumerate(("alone", "scraped"))
                    for key in ("gap_p99_ms", "gap_p999_ms", "gap_max_ms", "core")}}
+
+    def asked(self, targets, rate):
+        """How punctual attempts are while services are asked for so often over 50 connections; without it, and with."""
+        probe = lambda i: {"http": {"url": f"http://{target_address(i)}:{SINK}/"}, "interval": "1s"}
+        services = {f"s{i}": {"probes": [probe(i)]} for i in range(targets)}
+        driver = [self.programs / "bench_floor_epoll", f"--port={KEEPWELL_PORT}", "--path=/api/v1/services/s7", "--connection=kept",
+                  "--targets=50", f"--rate={rate}", f"--count={rate * (self.seconds + 2)}"]
+        with Process([self.programs / "bench_sink", f"--port={SINK}"], SERVER_CORE, self.directory, talks=True) as sink:
+            wait_for_port(SINK, process=sink)
+            with self.keepwell(services) as process:
+                time.sleep(5)
+                sink.send(signal.SIGUSR1)
+                alone = self.window(process, lambda: self.end_of_window(sink))
+                with Process(driver, SERVER_CORE, self.directory, talks=True) as asking:
+                    time.sleep(1)
+                    sink.send(signal.SIGUSR1)
+                    beside = self.window(process, lambda: self.end_of_window(sink))
+                    answers = json.loads(asking.handle.stdout.readline())
+        if answers["failed"]:
+            raise RuntimeError(f"{answers['failed']} requests failed")
+        return {"requests_per_second": answers["per_second"], "gap_p99_ms": beside["gap_p99_ms"],
+                "delay_ms": beside["gap_p999_ms"] - alone["gap_p999_ms"],
+                "cpu_us": (beside["core"] - alone["core"]) * 1e6 / answers["per_second"]}
 
     def page(self, process, url, scrapes=10):
         """What a scrape costs the one that is scraped."""

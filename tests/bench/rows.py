@@ -51,6 +51,7 @@ for _kind, _n in (("redis", 1000), ("postgres", 100), ("mysql", 500)):
     }
 MEASUREMENTS |= {
     "keepwell scraped": lambda b: b.scraped(3000),
+    "keepwell asked": lambda b: b.asked(1000, 10000),
     "keepwell page": lambda b: b.keepwell_page(3000),
     "haproxy page": lambda b: b.haproxy_page(2000),
     "keepwell idle": lambda b: b.idle(max(20, b.seconds * 3)),
@@ -61,7 +62,8 @@ MEASUREMENTS |= {
 }
 MEASUREMENTS["blackbox http, 1000"] = lambda b: b.blackbox_on_schedule(1000)
 # These last long and average over thousands of attempts: once is enough.
-SLOW = {name for name in MEASUREMENTS if name.endswith("00")} | {"keepwell scraped", "keepwell page", "haproxy page", "keepwell idle"}
+SLOW = {name for name in MEASUREMENTS if name.endswith("00")} | {
+    "keepwell scraped", "keepwell asked", "keepwell page", "haproxy page", "keepwell idle"}
 
 
 @dataclass
@@ -91,6 +93,7 @@ DEMAND = "on demand, 8 requests for /probe at a time"
 SMALL, LARGE = "on schedule, 1,000 HTTP targets each second", "on schedule, 10,000 HTTP targets each second"
 OTHERS = "on schedule, other kinds, each target each second"
 STANDING, ONESHOT = "standing costs", "one-shot commands"
+ASKED = "a service's state asked for 10,000 times a second"
 ROWS = [
     Row(FLAT, "HTTP fresh", "keepwell http", "libcurl fresh", at_most_ratio=1.25),
     Row(FLAT, "HTTP fresh", "keepwell http", "epoll http"),
@@ -132,6 +135,10 @@ ROWS += [
     Row(OTHERS, "Postgres readiness, 100 targets", "keepwell postgres, 100", "haproxy postgres, 100", at_most_ratio=1.0),
     Row(OTHERS, "MySQL login and ping, 500 targets", "keepwell mysql, 500", "haproxy mysql, 500"),
     Row(STANDING, "a scrape delays attempts (p99.9)", "keepwell scraped", "", "delay_ms", "ms", at_most=5),
+    Row(ASKED, "requests per second", "keepwell asked", "", "requests_per_second", "1/s", at_least=9900),
+    Row(ASKED, "per request", "keepwell asked", "", "cpu_us"),
+    Row(ASKED, "gap error p99 of 1,000 targets meanwhile", "keepwell asked", "", "gap_p99_ms", "ms", at_most=20),
+    Row(ASKED, "what that delays attempts (p99.9)", "keepwell asked", "", "delay_ms", "ms", at_most=5),
     Row(STANDING, "a scrape, per series", "keepwell page", "haproxy page", "us_per_series", "µs CPU", at_most=0.25),
     Row(STANDING, "series of that scrape", "keepwell page", "haproxy page", "series", "series"),
     Row(STANDING, "idle, six services: memory (PSS)", "keepwell idle", "", "pss_mb", "MB", at_most=15),
