@@ -70,6 +70,9 @@ void Loader::load(const Node& root)
     config_.stack.mode = keys_.mode;
     config_.stack.max_restarts_at_once = keys_.max_restarts_at_once;
     config_.state_path = keys_.state_path;
+    config_.external_url = std::move(keys_.external_url);
+    config_.alert_after = keys_.alert_after;
+    config_.alertmanager = std::move(keys_.alertmanager);
     config_.webhooks = std::move(keys_.webhooks);
     config_.docker = std::move(keys_.docker);
     config_.lease = std::move(keys_.lease);

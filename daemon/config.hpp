@@ -1,9 +1,11 @@
 #pragma once
 
+#include "daemon/alert.hpp"
 #include "daemon/docker/found.hpp"
 #include "daemon/docker/settings.hpp"
 #include "daemon/lease.hpp"
 #include "daemon/problem.hpp"
+#include "daemon/receiver.hpp"
 #include "daemon/stack.hpp"
 #include "daemon/variables.hpp"
 
@@ -12,11 +14,14 @@ namespace keepwell {
 // Everything that a configuration file says; see docs/reference.md.
 struct Config {
     StackSpec stack{};
-    std::optional<Probe> self_check{};       // fails when it is us who are cut off
-    std::vector<WebhookAction> webhooks{};   // told of signals and actions
-    std::optional<DockerSettings> docker{};  // services are found in containers, too
-    std::optional<LeaseSettings> lease{};    // who acts, when several watch the same
-    std::string state_path{};                // what outlives a restart of keepwell; empty: nothing does
+    std::optional<Probe> self_check{};  // fails when it is us who are cut off
+    Url external_url{};                 // of the status page, as people reach it; may be empty
+    AlertTimes alert_after{};
+    std::optional<AlertmanagerSettings> alertmanager{};  // told of alerts
+    std::vector<WebhookAction> webhooks{};               // told of signals and actions
+    std::optional<DockerSettings> docker{};              // services are found in containers, too
+    std::optional<LeaseSettings> lease{};                // who acts, when several watch the same
+    std::string state_path{};  // what outlives a restart of keepwell; empty: nothing does
     bool operator==(const Config&) const = default;
 };
 

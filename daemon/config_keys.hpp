@@ -1,7 +1,9 @@
 #pragma once
 
+#include "daemon/alert.hpp"
 #include "daemon/docker/settings.hpp"
 #include "daemon/lease.hpp"
+#include "daemon/receiver.hpp"
 #include "daemon/shape.hpp"
 #include "daemon/stack.hpp"
 
@@ -103,6 +105,9 @@ struct FileKeys {
     std::string state_path{};
     DefaultKeys defaults{};
     Deferred<ProbeKeys> self_check{};
+    Url external_url{};
+    AlertTimes alert_after{};
+    std::optional<AlertmanagerSettings> alertmanager{};
     std::vector<WebhookAction> webhooks{};
     std::optional<DockerSettings> docker{};
     std::optional<LeaseSettings> lease{};
@@ -126,6 +131,14 @@ struct FileKeys {
             optional("self_check", &FileKeys::self_check,
                      "a probe of something that always answers: when everything fails and it does, too, the "
                      "fault is ours"),
+            optional("external_url", &FileKeys::external_url,
+                     "where people reach the status page; links in alerts begin with it, and there are none "
+                     "without it"),
+            optional("alert_after", &FileKeys::alert_after,
+                     "how long something must last until its alert fires, by the alert's name"),
+            optional(
+                "alertmanager", &FileKeys::alertmanager,
+                "who is told of alerts; for those who have no Prometheus that evaluates keepwell's rules"),
             optional("webhooks", &FileKeys::webhooks, "who is told of signals and actions"),
             optional("docker", &FileKeys::docker,
                      "services are found in the containers of a Docker Engine; `true` takes the defaults"),

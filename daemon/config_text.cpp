@@ -50,6 +50,12 @@ std::string text_of(const Config& config)
         text += "state in " + config.state_path + '\n';
     if (config.self_check)
         text += "self check " + text_of_probe(*config.self_check);
+    if (!config.external_url.empty())
+        text += "reached at " + config.external_url.text() + '\n';
+    if (config.alert_after != AlertTimes{})
+        text += "alert after " + text_of(config.alert_after) + '\n';
+    if (config.alertmanager)
+        text += "alertmanager " + text_of(*config.alertmanager) + '\n';
     for (const auto& webhook : config.webhooks)
         text += "webhook " + text_of(webhook) + '\n';
     for (const auto& service : config.stack.services)

@@ -115,6 +115,53 @@ bool recall_service(const json::value& value, ServiceId id, Monitor& monitor, Cl
     return true;
 }
 
+json::array alerts_array(const Alerts& alerts)
+{
+    json::array array;
+    for (const auto& [key, alert] : alerts.all())
+        if (alert.firing())
+            array.push_back(json::object{
+                {"rule", key.rule},
+                {"project", key.project},
+                {"service", key.service},
+                {"container", key.container},
+                {"fired_at", std::chrono::duration<double>(alert.fired_at->time_since_epoch()).count()}});
+    return array;
+}
+
+bool recall_alert(const json::value& value, Alerts& alerts, Clock::time_point now, WallTime wall)
+{
+    const auto* object = value.if_object();
+    const auto* fired_at = object ? object->if_contains("fired_at") : nullptr;
+    AlertKey key;
+    for (const auto& [name, member] : {std::pair{"rule", &key.rule},
+                                       {"project", &key.project},
+                                       {"service", &key.service},
+                                       {"container", &key.container}}) {
+        const auto* text = object ? object->if_contains(name) : nullptr;
+        if (!text || !text->is_string())
+            return false;
+        *member = std::string{text->get_string()};
+    }
+    const auto at = from_unix(fired_at, now, now, wall);
+    if (!at)
+        return false;
+    const auto ago = std::chrono::duration_cast<WallTime::duration>(now - *at);
+    alerts.restore(std::move(key), wall - ago, now);
+    return true;
+}
+
+// There are none in files of before there were alerts.
+bool recall_alerts(const json::object& document, Alerts& alerts, Clock::time_point now, WallTime wall)
+{
+    const auto* array = document.if_contains("alerts");
+    if (!array)
+        return true;
+    return array->is_array() && std::ranges::all_of(array->get_array(), [&](const json::value& each) {
+               return recall_alert(each, alerts, now, wall);
+           });
+}
+
 void assume_restarted(Monitor& monitor, Clock::time_point now)
 {
     for (InstanceId id = 0; id < monitor.stack().instances().size(); ++id) {
@@ -139,7 +186,7 @@ void settle_directory(const std::string& path)
 
 }  // namespace
 
-std::string memory_text(const Monitor& monitor, Clock::time_point now, WallTime wall)
+std::string memory_text(const Monitor& monitor, const Alerts& alerts, Clock::time_point now, WallTime wall)
 {
     json::object services;
     for (ServiceId id = 0; id < monitor.stack().services().size(); ++id) {
@@ -156,12 +203,14 @@ std::string memory_text(const Monitor& monitor, Clock::time_point now, WallTime 
         if (!service.empty())
             services[row.spec->name] = std::move(service);
     }
-    return json::serialize(json::object{{"version", memory_version}, {"services", std::move(services)}}) +
-           "\n";
+    json::object document{{"version", memory_version}, {"services", std::move(services)}};
+    if (auto firing = alerts_array(alerts); !firing.empty())
+        document["alerts"] = std::move(firing);
+    return json::serialize(document) + "\n";
 }
 
-std::optional<std::string> recall(std::string_view text, Monitor& monitor, Clock::time_point now,
-                                  WallTime wall)
+std::optional<std::string> recall(std::string_view text, Monitor& monitor, Alerts* alerts,
+                                  Clock::time_point now, WallTime wall)
 {
     json::error_code error;
     json::parse_options options;
@@ -184,14 +233,16 @@ std::optional<std::string> recall(std::string_view text, Monitor& monitor, Clock
             if (service && !recall_service(*service, id, monitor, now, wall))
                 problem = "the state file makes no sense for service " + name;
         }
+    if (problem.empty() && alerts && !recall_alerts(*object, *alerts, now, wall))
+        problem = "the state file makes no sense for its alerts";
     if (problem.empty())
         return {};
     assume_restarted(monitor, now);
     return problem + std::string{safe_choice};
 }
 
-std::optional<std::string> recall_file(const std::string& path, Monitor& monitor, Clock::time_point now,
-                                       WallTime wall)
+std::optional<std::string> recall_file(const std::string& path, Monitor& monitor, Alerts* alerts,
+                                       Clock::time_point now, WallTime wall)
 {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
@@ -208,7 +259,7 @@ std::optional<std::string> recall_file(const std::string& path, Monitor& monitor
         assume_restarted(monitor, now);
         return fmt::format("the state file cannot be read: {}{}", std::strerror(error), safe_choice);
     }
-    return recall(text, monitor, now, wall);
+    return recall(text, monitor, alerts, now, wall);
 }
 
 std::optional<std::string> write_memory(const std::string& path, std::string_view text)

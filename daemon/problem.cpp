@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t longest_word = 64;  // longer words are nobody's slip
 constexpr std::size_t longest_shown = 60;
-constexpr std::size_t most_listed = 12;
+constexpr std::size_t most_listed = 16;
 constexpr std::size_t most_compared =
     1000;  // with all of 100,000 services, each slip would take a tenth of a second
 

@@ -5,7 +5,7 @@
 
 namespace keepwell {
 
-std::string rfc3339(std::chrono::system_clock::time_point at)
+std::string rfc3339(WallTime at)
 {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
     const auto rest = std::chrono::floor<std::chrono::milliseconds>(at - seconds);

@@ -245,10 +245,15 @@ def itself():
     board.row("Whom it reaches")
     board.add(plot("Docker Engine", "Events that were heard, looks at the containers, and looks without an answer, per second.",
                    ("keepwell_engine_events_total", "events"), ("keepwell_engine_looks_total", "looks"),
-                   ("keepwell_engine_failed_looks_total", "without an answer"), unit="ops", noValue="no Engine"), w=12, h=8)
+                   ("keepwell_engine_failed_looks_total", "without an answer"), unit="ops", noValue="no Engine"), w=6, h=8)
+    board.add(plot("Alerts", "Alerts of keepwell's own that fire.", ("keepwell_alerts_firing", ""), unit="short"), w=6, h=8)
+    told = {"delivered": "green", "failed": "red", "dropped": "orange"}
+    board.add(bars("Alerts told", "What became of the alerts that keepwell itself has sent to Alertmanagers.",
+                   (f"sum by (result) (increase(keepwell_alertmanager_deliveries_total{{{which}}}[$__rate_interval]))", "{{result}}"),
+                   colors=told), w=6, h=8)
     board.add(bars("Webhook events", "What became of them.",
                    (f"sum by (result) (increase(keepwell_webhook_deliveries_total{{{which}}}[$__rate_interval]))", "{{result}}"),
-                   colors={"delivered": "green", "failed": "red", "dropped": "orange"}), w=12, h=8)
+                   colors=told), w=6, h=8)
     return board
 
 

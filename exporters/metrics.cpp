@@ -89,6 +89,15 @@ std::vector<Count> counts_of(const std::vector<std::string>& labels, std::map<st
     return counts;
 }
 
+void write_deliveries(Exposition& out, std::string_view name, std::string_view help,
+                      const DeliveryFigures& figures)
+{
+    out.family(name, "counter", help);
+    out.sample(label("result", "delivered"), static_cast<double>(figures.delivered));
+    out.sample(label("result", "failed"), static_cast<double>(figures.failed));
+    out.sample(label("result", "dropped"), static_cast<double>(figures.dropped));
+}
+
 }  // namespace
 
 // A family of samples over all services, instances or probes. `write` adds the samples of one of them.
@@ -493,10 +502,12 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
     one("keepwell_attempts_skipped_total", "counter",
         "Attempts not begun because the one before had not ended.",
         static_cast<double>(figures.skipped_attempts));
-    out.family("keepwell_webhook_deliveries_total", "counter", "Webhook events by what became of them.");
-    out.sample(label("result", "delivered"), static_cast<double>(figures.webhooks_delivered));
-    out.sample(label("result", "failed"), static_cast<double>(figures.webhooks_failed));
-    out.sample(label("result", "dropped"), static_cast<double>(figures.webhooks_dropped));
+    one("keepwell_alerts_firing", "gauge", "Alerts of keepwell's own that fire.",
+        static_cast<double>(figures.alerts_firing));
+    write_deliveries(out, "keepwell_alertmanager_deliveries_total",
+                     "Alerts sent to Alertmanagers by what became of them.", figures.alertmanager);
+    write_deliveries(out, "keepwell_webhook_deliveries_total", "Webhook events by what became of them.",
+                     figures.webhooks);
     write_process_metrics(out);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/monitor.hpp"
+#include "exporters/delivery.hpp"
 #include "exporters/exposition.hpp"
 
 #include <array>
@@ -19,9 +20,9 @@ struct DaemonFigures {
     std::uint64_t late_ticks = 0;
     std::uint64_t skipped_attempts = 0;
     std::uint64_t attempts_running = 0;
-    std::uint64_t webhooks_delivered = 0;
-    std::uint64_t webhooks_failed = 0;
-    std::uint64_t webhooks_dropped = 0;
+    DeliveryFigures webhooks{};
+    DeliveryFigures alertmanager{};
+    std::uint64_t alerts_firing = 0;
     std::uint64_t config_warnings = 0;
     bool stands_by = false;       // another keepwell acts
     bool follows_engine = false;  // the rest is meaningless without

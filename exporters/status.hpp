@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/health_line.hpp"
 #include "exporters/history.hpp"
 #include "exporters/metrics.hpp"
 
@@ -41,9 +42,5 @@ private:
     std::size_t instance_ = 0;
     bool within_ = false;  // a service has been begun
 };
-
-// One line on a service for `/health/SERVICE` and its callers, such as "unhealthy: redis: connection_refused,
-// ...".
-std::string health_line(const Monitor& monitor, ServiceId id);
 
 }  // namespace keepwell

@@ -5,11 +5,10 @@
 #include "daemon/version.hpp"
 #include "probes/deadline.hpp"
 #include "probes/digest.hpp"
-#include "probes/transfer.hpp"
 #include "probes/utf8.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -23,7 +22,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr Clock::duration longest_backoff = 5min;
-constexpr std::uint64_t most_of_the_reply = 64 << 10;
 
 double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
@@ -31,39 +29,6 @@ std::chrono::system_clock::time_point wall_time(Clock::time_point at)
 {
     return std::chrono::system_clock::now() +
            std::chrono::duration_cast<std::chrono::system_clock::duration>(at - Clock::now());
-}
-
-// Is there hope that the same POST succeeds later? RFC 9110, 15.5-15.6; RFC 6585, 4; RFC 8470, 5.2.
-bool worth_another_try(int status)
-{
-    return status >= 500 || status == 408 || status == 425 || status == 429;
-}
-
-// One try: what went wrong, and whether to try again.
-struct Tried {
-    std::string error{};  // empty: delivered
-    bool final = false;
-};
-
-// Owns what a transfer uses, so that it may be given up on at its deadline.
-struct Try {
-    HttpRequest request{};
-    Progress progress{};
-};
-
-asio::awaitable<Tried> attempt(std::shared_ptr<Try> each)
-{
-    try {
-        const auto reply = co_await transfer(each->request, each->progress);
-        if (reply.status >= 200 && reply.status < 300)
-            co_return Tried{};
-        co_return Tried{fmt::format("it answers with status {}", reply.status),
-                        !worth_another_try(reply.status)};
-    } catch (const Failure& failure) {
-        co_return Tried{fmt::format("{}: {}", to_string(failure.verdict.reason), failure.verdict.detail)};
-    } catch (const std::exception& error) {
-        co_return Tried{error.what()};
-    }
 }
 
 }  // namespace
@@ -79,7 +44,7 @@ struct Webhooks::Event {
 // One configured address, its queue, and the coroutine that empties it.
 class Webhooks::Receiver : public std::enable_shared_from_this<Receiver> {
 public:
-    Receiver(asio::io_context& loop, WebhookAction action, std::shared_ptr<WebhookFigures> figures)
+    Receiver(asio::io_context& loop, WebhookAction action, std::shared_ptr<DeliveryFigures> figures)
         : loop_{loop}, action_{std::move(action)}, figures_{std::move(figures)}
     {
         if (auto url = Url::parse(action_.url))
@@ -99,7 +64,12 @@ public:
         if (!running_)
             start();
     }
-    void stop() { stop_.emit(asio::cancellation_type::terminal); }
+    void stop()
+    {
+        stop_.emit(asio::cancellation_type::terminal);
+        // What is emitted arrives later, perhaps after the last delivery has ended.
+        asio::post(loop_, [self = shared_from_this()] {});
+    }
 
 private:
     void start()
@@ -127,23 +97,23 @@ private:
             const auto event = std::move(self->queue_.front());
             self->queue_.pop_front();
             self->on_its_way_ = true;
-            co_await self->deliver(event);
+            co_await self->try_all(event);
             self->on_its_way_ = false;
         }
         self->dropping_ = false;
     }
 
-    asio::awaitable<void> deliver(const Event& event)
+    asio::awaitable<void> try_all(const Event& event)
     {
         asio::steady_timer timer{loop_};
         Clock::duration backoff = action_.backoff.value;
         for (int tries = 1;; ++tries) {
-            const auto tried = co_await try_once(event);
+            const auto tried = co_await deliver(request(event), action_.timeout.value);
             if (tried.error.empty()) {
                 ++figures_->delivered;
                 co_return;
             }
-            if (tried.final || tries > action_.retries) {
+            if (tried.is_final || tries > action_.retries) {
                 ++figures_->failed;
                 log(LogLevel::warn, "webhook not delivered",
                     {{"receiver", url_.origin()},
@@ -152,27 +122,16 @@ private:
                      {"error", tried.error}});
                 co_return;
             }
-            timer.expires_after(jittered(backoff));
+            timer.expires_after(jittered(backoff, random_));
             co_await timer.async_wait(asio::use_awaitable);
             backoff =
                 std::min(backoff * 2, std::max(longest_backoff, Clock::duration{action_.backoff.value}));
         }
     }
 
-    asio::awaitable<Tried> try_once(const Event& event)
-    {
-        const auto each = std::make_shared<Try>();
-        each->request = request(event);
-        const auto deadline = Clock::now() + action_.timeout.value;
-        auto tried = co_await within(deadline, attempt(each));
-        if (tried)
-            co_return *tried;
-        co_return Tried{fmt::format("no answer within {}", action_.timeout.text())};
-    }
-
     HttpRequest request(const Event& event) const
     {
-        HttpRequest request{.url = url_, .method = "POST", .body = event.body, .max_body = most_of_the_reply};
+        HttpRequest request{.url = url_, .method = "POST", .body = event.body};
         request.tls.ca_file = action_.ca_file;
         const auto now = std::chrono::system_clock::now();
         const auto timestamp = std::to_string(std::chrono::system_clock::to_time_t(now));
@@ -189,18 +148,9 @@ private:
         return request;
     }
 
-    // Between one half and the whole of it, so that receivers that come back are not met by all senders at
-    // once.
-    Clock::duration jittered(Clock::duration length)
-    {
-        return length / 2 + Clock::duration{static_cast<Clock::rep>(
-                                static_cast<double>(length.count()) / 2 *
-                                std::uniform_real_distribution<double>{0, 1}(random_))};
-    }
-
     asio::io_context& loop_;
     WebhookAction action_;
-    std::shared_ptr<WebhookFigures> figures_;
+    std::shared_ptr<DeliveryFigures> figures_;
     Url url_{};
     std::deque<Event> queue_{};
     asio::cancellation_signal stop_{};

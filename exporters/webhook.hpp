@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/monitor.hpp"
+#include "exporters/delivery.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -10,13 +11,6 @@
 #include <vector>
 
 namespace keepwell {
-
-// What became of the events, over all receivers.
-struct WebhookFigures {
-    std::uint64_t delivered = 0;
-    std::uint64_t failed = 0;   // given up on: refused, or every try went wrong
-    std::uint64_t dropped = 0;  // the queue was full; the oldest had to go
-};
 
 // Tells receivers over HTTP of signals and actions: one JSON POST per event, to each receiver in the order of
 // events and one at a time. A failed delivery is tried again with doubling waits, as often as its `retries`
@@ -36,7 +30,7 @@ public:
     void attach(const Monitor& monitor);
     // Receivers that were there before keep their queues.
     void configure(const std::vector<WebhookAction>& receivers);
-    WebhookFigures figures() const { return *figures_; }
+    DeliveryFigures figures() const { return *figures_; }
     std::size_t queued() const;  // events that are waiting or on their way
 
     void signal_raised(InstanceId, const Signal&, Clock::time_point) override;
@@ -56,7 +50,7 @@ private:
     asio::io_context& loop_;
     const Monitor* monitor_ = nullptr;
     std::vector<std::shared_ptr<Receiver>> receivers_{};
-    std::shared_ptr<WebhookFigures> figures_ = std::make_shared<WebhookFigures>();
+    std::shared_ptr<DeliveryFigures> figures_ = std::make_shared<DeliveryFigures>();
     std::map<InstanceId, ActionContext> actions_{};  // that are under way
     std::uint64_t next_ = 1;
     std::string run_{};  // tells this run's deliveries from those of another

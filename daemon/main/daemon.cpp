@@ -180,7 +180,6 @@ void Daemon::listen()
 DaemonFigures Daemon::figures()
 {
     const auto watcher = watcher_->figures();
-    const auto webhooks = webhooks_.figures();
     const auto engine = containers_ ? containers_->figures() : docker::DiscoveryFigures{};
     const auto modules = blackbox_.figures();
     return {.reload_ok = reload_ok_ && door_->is_current(),
@@ -189,9 +188,9 @@ DaemonFigures Daemon::figures()
             .late_ticks = watcher.late_ticks,
             .skipped_attempts = watcher.skipped_attempts,
             .attempts_running = watcher.attempts_running,
-            .webhooks_delivered = webhooks.delivered,
-            .webhooks_failed = webhooks.failed,
-            .webhooks_dropped = webhooks.dropped,
+            .webhooks = webhooks_.figures(),
+            .alertmanager = alerting_.figures(),
+            .alerts_firing = alerting_.alerts().firing(),
             .config_warnings = warnings_,
             .stands_by = stands_by(config_),
             .follows_engine = containers_.has_value(),
@@ -251,9 +250,10 @@ int Daemon::run()
     history_.attach(*monitor);
     page_.attach(*monitor);
     webhooks_.attach(*monitor);
+    alerting_.attach(*monitor);
     comparer_.monitor = monitor.get();
     recall(*monitor);
-    webhooks_.configure(config_.webhooks);
+    configure_receivers();
     watcher_.emplace(loop_, std::move(monitor), Watcher::Settings{});
     api_.emplace(
         *watcher_, metrics_, history_, page_, [this] { return reload_all(); },

@@ -7,6 +7,7 @@
 #include "daemon/main/lease_keeper.hpp"
 #include "daemon/memory.hpp"
 #include "daemon/watcher.hpp"
+#include "exporters/alerting.hpp"
 #include "exporters/blackbox/blackbox.hpp"
 #include "exporters/history.hpp"
 #include "exporters/metrics.hpp"
@@ -72,6 +73,7 @@ private:
     std::string reason_to_wait(const ActionContext& context) const;
     bool is_disputed(const ActionContext& context) const;
     bool has_failed_to_restart(const ActionContext& context) const;
+    void configure_receivers();
     void listen();
     void choose_state_file();
     void remember();
@@ -91,6 +93,7 @@ private:
     Keeper keeper_{};
     Comparer comparer_{*this};
     Webhooks webhooks_{loop_};
+    Alerting alerting_{loop_, [this] { keeper_.dirty = true; }};
     std::optional<Containers> containers_{};
     std::optional<LeaseKeeper> lease_{};
     std::optional<Watcher> watcher_{};

@@ -112,8 +112,8 @@ std::unique_ptr<Monitor> Daemon::make_monitor()
 {
     return std::make_unique<Monitor>(
         Stack{expanded(config_.stack, addresses_)},
-        std::vector<Sink*>{&metrics_, &history_, &page_, &keeper_, &webhooks_, &comparer_}, Clock::now(),
-        std::random_device{}());
+        std::vector<Sink*>{&metrics_, &history_, &page_, &keeper_, &webhooks_, &alerting_, &comparer_},
+        Clock::now(), std::random_device{}());
 }
 
 std::expected<void, std::string> Daemon::reload()
@@ -129,7 +129,7 @@ std::expected<void, std::string> Daemon::reload()
     follow_containers();
     follow_lease();
     take_over(make_monitor());
-    webhooks_.configure(config_.webhooks);
+    configure_receivers();
     reload_ok_at_ = unix_now();
     log(LogLevel::info, "configuration reloaded",
         {{"file", options_.config_file}, {"services", std::to_string(config_.stack.services.size())}});
@@ -152,6 +152,12 @@ std::expected<void, std::string> Daemon::reload_all()
     auto modules = load_modules();
     auto config = reload();
     return config ? modules : config;
+}
+
+void Daemon::configure_receivers()
+{
+    webhooks_.configure(config_.webhooks);
+    alerting_.configure(config_.alert_after, config_.alertmanager, config_.external_url);
 }
 
 void Daemon::follow_containers()
@@ -197,6 +203,7 @@ void Daemon::take_over(std::unique_ptr<Monitor> monitor)
     history_.attach(fresh);
     page_.attach(fresh);
     webhooks_.attach(fresh);
+    alerting_.attach(fresh);
     comparer_.monitor = &fresh;
     recall(watcher_->monitor());
     if (containers_)

@@ -20,14 +20,15 @@ constexpr std::string_view default_state_file = "/var/lib/keepwell/state.json";
 
 }  // namespace
 
-// What outlived keepwell's restart. Of services in containers once they are known.
+// What outlived keepwell's restart. Of services in containers once they are known, and alerts then.
 void Daemon::recall(Monitor& monitor)
 {
     if (recalled_ || options_.state_file == none)
         return;
     recalled_ = !config_.docker || (containers_ && containers_->found());
     if (const auto warning =
-            recall_file(options_.state_file, monitor, Clock::now(), std::chrono::system_clock::now()))
+            recall_file(options_.state_file, monitor, recalled_ ? &alerting_.alerts() : nullptr, Clock::now(),
+                        std::chrono::system_clock::now()))
         log(LogLevel::warn, *warning, {{"file", options_.state_file}});
 }
 
@@ -51,7 +52,8 @@ void Daemon::remember()
     keeper_.dirty = false;
     if (options_.state_file == none || !recalled_)
         return;
-    const auto text = memory_text(watcher_->monitor(), Clock::now(), std::chrono::system_clock::now());
+    const auto text =
+        memory_text(watcher_->monitor(), alerting_.alerts(), Clock::now(), std::chrono::system_clock::now());
     if (text == remembered_)
         return;
     const auto error = write_memory(options_.state_file, text);

@@ -25,7 +25,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto wall = WallTime{std::chrono::hours{24 * 365 * 56}};
     const StackSpec spec{.services = {test::service("db"), test::service("api", {{.service = "db"}})}};
     Monitor monitor{Stack{spec}, {}, now, 1};
-    const auto complaint = recall({reinterpret_cast<const char*>(data), size}, monitor, now, wall);
+    Alerts alerts;
+    const auto complaint = recall({reinterpret_cast<const char*>(data), size}, monitor, &alerts, now, wall);
+    for (const auto& [key, alert] : alerts.all())
+        promised(find_alert_rule(key.rule) && alert.firing() && *alert.fired_at <= wall);
     for (InstanceId id = 0; id < 2; ++id) {
         const auto& record = monitor.instance(id).record;
         const auto& policy = spec.services[id].restart;
@@ -37,7 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         promised(!complaint || !record.recent.empty());  // the safe choice: restarted a moment ago
     }
     Monitor again{Stack{spec}, {}, now, 1};
-    promised(!recall(memory_text(monitor, now, wall), again, now, wall));
+    Alerts alerts_again;
+    promised(!recall(memory_text(monitor, alerts, now, wall), again, &alerts_again, now, wall));
+    promised(alerts_again.all().size() == alerts.all().size());
     for (InstanceId id = 0; id < 2; ++id)
         promised(again.instance(id).record.quarantined == monitor.instance(id).record.quarantined);
     return 0;

@@ -109,7 +109,9 @@ TEST_CASE("what is wrong with a configuration is told at its place")
          "f:1:1: warning: there are no probes: nothing is watched; give the services probes\n"},
         {"hello\n",
          "f:1:1: expected a mapping, found \"hello\"; known here: project, mode, max_restarts_at_once, "
-         "state_path, defaults, self_check, webhooks, docker, lease, services\n"},
+         "state_path, defaults, self_check, external_url, alert_after, alertmanager, webhooks, docker, "
+         "lease, "
+         "services\n"},
         {"servces: {}\n",
          "f: warning: there are no services: nothing is watched; add some under the key \"services\"\n"
          "f:1:1: servces: unknown key \"servces\"; did you mean \"services\"?\n"},

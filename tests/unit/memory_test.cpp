@@ -33,11 +33,11 @@ TEST_CASE("memory: records and maintenance survive, on another steady clock")
     const RestartRecord record{
         .recent = {now - 100s, now - 10s}, .in_a_row = 2, .not_before = now + 30s, .quarantined = true};
     before.restore(InstanceId{1}, record);
-    const auto text = memory_text(before, now, wall);
+    const auto text = memory_text(before, {}, now, wall);
 
     const auto later = Clock::time_point{5s};  // the machine was booted anew, a minute passed
     auto after = fresh(later);
-    CHECK_FALSE(recall(text, after, later, wall + 60s));
+    CHECK_FALSE(recall(text, after, nullptr, later, wall + 60s));
     CHECK(after.service(0).maintenance);
     CHECK(after.service(0).maintenance_note == "new disk");
     const auto& back = after.instance(1).record;
@@ -58,7 +58,7 @@ TEST_CASE("memory: what cannot be trusted is the safe choice, with a warning")
                          bad_restart("1e300"));
     CAPTURE(text);
     auto monitor = fresh(now);
-    CHECK(recall(text, monitor, now, wall));
+    CHECK(recall(text, monitor, nullptr, now, wall));
     CHECK(monitor.instance(0).record.not_before > now);
     CHECK(monitor.instance(1).record.recent.size() == 1);
 }
@@ -68,7 +68,8 @@ TEST_CASE("memory: a clock that was set back makes no restart lie in the future"
     auto before = fresh(now);
     before.restore(InstanceId{0}, RestartRecord{.recent = {now}, .in_a_row = 1, .not_before = now + 10s});
     auto after = fresh(now);
-    CHECK_FALSE(recall(memory_text(before, now, wall), after, now, wall - std::chrono::hours{24 * 30}));
+    CHECK_FALSE(
+        recall(memory_text(before, {}, now, wall), after, nullptr, now, wall - std::chrono::hours{24 * 30}));
     CHECK(after.instance(0).record.recent.at(0) == now);
     CHECK(after.instance(0).record.not_before <= now + 2 * RestartPolicy{}.backoff_max.value);
 }
@@ -76,16 +77,16 @@ TEST_CASE("memory: a clock that was set back makes no restart lie in the future"
 TEST_CASE("memory: a file is replaced as a whole or not at all")
 {
     auto monitor = fresh(now);
-    CHECK_FALSE(recall_file("/no/such/directory/state", monitor, now, wall));
+    CHECK_FALSE(recall_file("/no/such/directory/state", monitor, nullptr, now, wall));
     CHECK(write_memory("/no/such/directory/state", "x"));
     CHECK(write_memory("/dev/full", "x"));
     char name[] = "/tmp/keepwell-memory-XXXXXX";
     REQUIRE(::mkdtemp(name));
     const auto path = std::string{name} + "/state";
-    CHECK_FALSE(write_memory(path, memory_text(monitor, now, wall)));
-    CHECK_FALSE(recall_file(path, monitor, now, wall));
+    CHECK_FALSE(write_memory(path, memory_text(monitor, {}, now, wall)));
+    CHECK_FALSE(recall_file(path, monitor, nullptr, now, wall));
     CHECK_FALSE(write_memory(path, "{"));
-    CHECK(recall_file(path, monitor, now, wall));
+    CHECK(recall_file(path, monitor, nullptr, now, wall));
     CHECK(std::remove(path.c_str()) == 0);
     CHECK(std::remove(name) == 0);  // empty: no temporary file was left behind
 }

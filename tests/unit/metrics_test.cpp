@@ -66,7 +66,9 @@ std::string everything(Format format = Format::text)
     }
     metrics.action_finished(0, {.result = ActionResult::failed, .took = 2s}, now);
     return metrics.page({.reload_ok_timestamp_seconds = 1,
-                         .webhooks_delivered = 3,
+                         .webhooks = {.delivered = 3},
+                         .alertmanager = {.delivered = 2},
+                         .alerts_firing = 1,
                          .follows_engine = true,
                          .engine_up = true,
                          .engine_events = 7,

@@ -3,8 +3,8 @@
 #include "exporters/webhook.hpp"
 #include "probes/digest.hpp"
 #include "tests/unit/processes.hpp"
+#include "tests/unit/scripted_receiver.hpp"
 
-#include <boost/asio/read_until.hpp>
 #include <boost/json.hpp>
 
 using namespace keepwell;
@@ -14,85 +14,7 @@ namespace json = boost::json;
 
 namespace {
 
-// What the receiver does with a POST, besides answering with a status.
-constexpr int close_it = 0;
-constexpr int hang = -1;
-constexpr int answer_nonsense = -2;
-
-struct Post {
-    std::string head{};
-    std::string body{};
-
-    std::string header(const std::string& name) const
-    {
-        const auto at = head.find("\r\n" + name + ": ");
-        if (at == head.npos)
-            return {};
-        const auto begin = at + name.size() + 4;
-        return head.substr(begin, head.find("\r\n", begin) - begin);
-    }
-    json::object object() const { return json::parse(body).as_object(); }
-};
-
-// Takes POSTs on loopback, and answers them one after another by the script; the last step is repeated.
-class ScriptedReceiver {
-public:
-    ScriptedReceiver(asio::io_context& loop, std::vector<int> script)
-        : script_{std::move(script)}, acceptor_{loop, {asio::ip::make_address("127.0.0.1"), 0}}
-    {
-        asio::co_spawn(loop, serve(), asio::detached);
-    }
-    std::string url() const
-    {
-        return "http://127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port()) + "/hook?room=1";
-    }
-    const std::vector<Post>& posts() const { return posts_; }
-    void then(std::vector<int> script)
-    {
-        script_ = std::move(script);
-        step_ = 0;
-    }
-
-private:
-    asio::awaitable<void> serve()
-    {
-        for (;;) {
-            auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
-            asio::co_spawn(acceptor_.get_executor(), converse(std::move(socket)), asio::detached);
-        }
-    }
-    asio::awaitable<void> converse(asio::ip::tcp::socket socket)
-    {
-        std::string bytes;
-        for (;;) {
-            const auto end = co_await asio::async_read_until(socket, asio::dynamic_buffer(bytes), "\r\n\r\n",
-                                                             asio::use_awaitable);
-            Post post{.head = bytes.substr(0, end)};
-            const auto length = std::stoul(post.header("Content-Length"));
-            if (bytes.size() < end + length)
-                co_await asio::async_read(socket, asio::dynamic_buffer(bytes),
-                                          asio::transfer_exactly(end + length - bytes.size()),
-                                          asio::use_awaitable);
-            post.body = bytes.substr(end, length);
-            bytes.erase(0, end + length);
-            posts_.push_back(std::move(post));
-            const auto step = script_[std::min(step_++, script_.size() - 1)];
-            if (step == close_it)
-                co_return;
-            std::string answer = "HTTP/1.1 " + std::to_string(step) + " Something\r\nContent-Length: 2\r\n" +
-                                 (step == 302 ? "Location: /elsewhere\r\n" : "") + "\r\nok";
-            if (step == answer_nonsense)
-                answer = std::string(512, '\xfe') + "\r\n\r\n";
-            if (step != hang)
-                co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
-        }
-    }
-
-    std::vector<int> script_;
-    std::size_t step_ = 0;
-    asio::ip::tcp::acceptor acceptor_;
-    std::vector<Post> posts_{};
-};
+json::object object_of(const Post& post) { return json::parse(post.body).as_object(); }
 
 const Signal raised{.cause = "unhealthy",
                     .probe = "http",
@@ -161,7 +83,7 @@ TEST_CASE("webhook: a signal arrives as JSON, signed, with everything a receiver
     CHECK_FALSE(is_signed(post, "another key"));
     CHECK(std::abs(std::stol(post.header("X-Keepwell-Timestamp")) - ::time(nullptr)) < 10);
 
-    const auto object = post.object();
+    const auto object = object_of(post);
     CHECK(object.at("event") == "signal_raised");
     CHECK(object.at("id").as_string() == post.header("X-Keepwell-Delivery"));
     CHECK(object.at("project") == "shop");
@@ -257,16 +179,16 @@ TEST_CASE("webhook: events arrive in their order, also past a fault")
     REQUIRE(bench.settled());
     std::vector<std::string> events;
     for (const auto& post : receiver.posts())
-        events.emplace_back(post.object().at("event").as_string());
+        events.emplace_back(object_of(post).at("event").as_string());
     CHECK(events == std::vector<std::string>{"signal_raised", "signal_raised", "action_finished",
                                              "quarantined", "signal_cleared"});
-    const auto finished = receiver.posts()[2].object();
+    const auto finished = object_of(receiver.posts()[2]);
     CHECK(finished.at("result") == "failed");
     CHECK(finished.at("result_detail") == "exit code 1");
     CHECK(finished.at("output") == "no\n");
     CHECK(finished.at("seconds") == 2.0);
     CHECK(finished.at("reason") == "timeout");
-    CHECK(receiver.posts()[3].object().at("hold_detail") == "5 restarts within 1h");
+    CHECK(object_of(receiver.posts()[3]).at("hold_detail") == "5 restarts within 1h");
 }
 
 TEST_CASE("webhook: only the wanted events are sent")
