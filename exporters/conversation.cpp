@@ -243,7 +243,8 @@ asio::awaitable<void> Conversation::hear_out()
 
 asio::awaitable<void> Conversation::run()
 {
-    if (!co_await greet())
+    const bool somebody = co_await greet();
+    if (!somebody)
         co_return;
     const auto executor = co_await asio::this_coro::executor;
     bool understood = true;
