@@ -63,25 +63,23 @@ std::size_t Wire::read(std::span<char> into)
 
 asio::awaitable<void> Wire::readable() { return wait(Step::wants_read); }
 
-std::size_t Wire::write_some(std::string_view first, std::string_view second)
+ServerTls::Step Wire::write_some(std::string_view first, std::string_view second, std::size_t& count)
 {
+    if (tls_)
+        return tls_->write(first.empty() ? second : first, count);
     boost::system::error_code error;
     const std::array both{asio::buffer(first), asio::buffer(second)};
-    const auto count = socket_.write_some(both, error);
+    count = socket_.write_some(both, error);
     if (error && error != asio::error::would_block)
         fail(error);
-    return count;
+    return count > 0 ? Step::done : Step::wants_write;
 }
 
 asio::awaitable<void> Wire::write(std::string_view first, std::string_view second)
 {
     while (!first.empty() || !second.empty()) {
         std::size_t count = 0;
-        auto step = Step::wants_write;
-        if (tls_)
-            step = tls_->write(first.empty() ? second : first, count);
-        else if ((count = write_some(first, second)) > 0)
-            step = Step::done;
+        const auto step = write_some(first, second, count);
         if (!is_done(step))
             co_await wait(step);
         const auto of_first = std::min(count, first.size());

@@ -39,7 +39,7 @@ public:
     std::string client_name() const { return tls_ ? tls_->client_name() : ""; }
 
 private:
-    std::size_t write_some(std::string_view first, std::string_view second);
+    ServerTls::Step write_some(std::string_view first, std::string_view second, std::size_t& count);
     asio::awaitable<void> wait(ServerTls::Step step);
 
     Socket socket_;
