@@ -1,6 +1,7 @@
 """The front door: TLS, users, client certificates, roles and limits of --web.config.file, asked with curl and by Prometheus."""
 
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -176,6 +177,24 @@ def test_what_has_changed_is_taken_over_without_a_restart(build, tmp_path, autho
         assert daemon.metric("keepwell_config_last_reload_successful") == 1 and daemon.pid == pid
 
 
+def test_a_connection_that_is_kept_does_not_keep_what_has_changed(build, tmp_path):
+    with guarded(build, tmp_path, {}) as daemon, contextlib.closing(http.client.HTTPConnection("127.0.0.1", daemon.port)) as kept:
+        def ask():
+            kept.request("GET", "/-/healthy")
+            reply = kept.getresponse()
+            reply.read()
+            return reply.status, reply.getheader("Connection")
+
+        assert ask() == (200, None)
+        daemon.write_web({"basic_auth_users": USERS})
+        servers.wait_until(lambda: ask()[0] == 401, 10)
+        # A certificate now would be for others only: this connection ends.
+        leaf = certificates.Authority(tmp_path).issue("localhost")
+        daemon.write_web({"tls_server_config": tls(leaf), "basic_auth_users": USERS})
+        servers.wait_until(lambda: ask() == (401, "close"), 10)
+        assert daemon.curl("/-/healthy", "-k", "-u", ALICE)[0] == 200
+
+
 @pytest.mark.parametrize("web, words", [
     ("basic_auth_user: {}", 'web.yml:1:1: basic_auth_user: unknown key "basic_auth_user"; did you mean "basic_auth_users"?'),
     ("tls_server_config:\n  cert_file: none.pem", "web.yml:2:14: tls_server_config.cert_file: cannot read the secret"),
@@ -249,6 +268,9 @@ def test_passwords_are_hashed_beside_the_loop(build, tmp_path):
                 assert b"200 OK" in client.recv(4096)
             longest = max(longest, time.monotonic() - asked)
         took = time.monotonic() - began
+        tasks = [(task / "stat").read_text() for task in pathlib.Path(f"/proc/{daemon.pid}/task").iterdir()]
+        niceness = [int(task.rsplit(")", 1)[1].split()[16]) for task in tasks]
+        assert max(niceness) == min(19, min(niceness) + 10)  # of that thread, which gives way to the loop
         assert longest < took / 8, (longest, took)  # less than one of the eight took
         # Many at once with the same password that is right: hashed once, all are let in.
         began = time.monotonic()
