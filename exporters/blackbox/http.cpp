@@ -27,7 +27,7 @@ constexpr Gauge last_modified{"probe_http_last_modified_timestamp_seconds",
 
 constexpr int most_redirects = 10;
 constexpr std::uint64_t longest_body = std::uint64_t{1} << 30;   // reading stops there
-constexpr std::uint64_t most_searched = std::uint64_t{4} << 20;  // by regular expressions, unless limited
+constexpr std::uint64_t most_searched = std::uint64_t{1} << 20;  // by regular expressions, unless limited
 
 // What the exchange came to, shared with a coroutine that may outlive its deadline.
 struct Exchange {

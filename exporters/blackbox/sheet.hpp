@@ -20,7 +20,6 @@ public:
     // `labels` is the ready text between the braces.
     void set(const Gauge& gauge, std::string_view labels, double value);
     void set_phase(const Gauge& gauge, std::string_view phase, double seconds);
-    void drop(const Gauge& gauge) { families_.erase(gauge.name); }
 
     std::string text() const;  // Prometheus' text format, sorted
 
