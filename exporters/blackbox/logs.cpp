@@ -1,7 +1,7 @@
 #include "exporters/blackbox/logs.hpp"
 
 #include "daemon/problem.hpp"
-#include "daemon/shape.hpp"
+#include "daemon/reader.hpp"  // whose rows text_of() shows
 #include "probes/printable.hpp"
 
 #include <fmt/format.h>

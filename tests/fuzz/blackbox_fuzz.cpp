@@ -1,6 +1,6 @@
 // What /probe takes from outside: the file of modules, a DNS server's whole answer, and what a peer says put
 // into what is sent next. The first byte says which reader gets the rest.
-#include "daemon/shape.hpp"
+#include "daemon/reader.hpp"
 #include "exporters/blackbox/modules.hpp"
 #include "probes/dns_message.hpp"
 
