@@ -3,7 +3,6 @@
 #include "daemon/timestamp.hpp"
 #include "probes/account.hpp"
 #include "probes/environment.hpp"
-#include "probes/url.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -39,30 +38,6 @@ std::unexpected<std::string> bad_placeholder(std::string_view text)
         known += (known.empty() ? "{" : ", {") + std::string{each.name} + "}";
     return std::unexpected("\"" + std::string{text} + "\" is no placeholder: expected one of " + known +
                            ", or `{{` for a brace");
-}
-
-bool is_header_name(std::string_view name)
-{
-    constexpr std::string_view besides = "!#$%&'*+-.^_`|~";  // RFC 9110, 5.6.2: token
-    return !name.empty() && std::ranges::all_of(name, [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               besides.contains(c);
-    });
-}
-
-// Headers that a webhook's POST has already.
-bool is_ours(std::string_view name)
-{
-    std::string lower{name};
-    std::ranges::transform(lower, lower.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
-    return lower.starts_with("x-keepwell-") || lower == "content-type" || lower == "content-length" ||
-           lower == "transfer-encoding" || lower == "host";
-}
-
-bool is_header_value(std::string_view value)
-{
-    return std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
 // As `docker kill --signal` takes them: a number, or a name with or without SIG before it.
@@ -163,24 +138,6 @@ std::vector<std::string> DockerAction::faults() const
         found.emplace_back("stop_timeout: only a restart stops");
     if (!is_signal(signal))
         found.emplace_back("signal: expected a name such as HUP or SIGUSR1, or a number");
-    return found;
-}
-
-std::vector<std::string> WebhookAction::faults() const
-{
-    std::vector<std::string> found;
-    if (const auto parsed = Url::parse(url); !parsed)
-        found.push_back("url: " + parsed.error());
-    for (const auto& event : events)
-        if (std::ranges::find(webhook_events, event) == webhook_events.end())
-            found.push_back("events: there is no event \"" + event +
-                            "\": expected signal_raised, signal_cleared, action_finished or quarantined");
-    for (const auto& [name, value] : headers) {
-        if (is_ours(name))
-            found.push_back("headers: " + name + " is set by keepwell itself");
-        if (!is_header_name(name) || !is_header_value(value))
-            found.push_back("headers: \"" + name + "\" or its value cannot be sent as a header");
-    }
     return found;
 }
 

@@ -90,40 +90,6 @@ struct DockerAction {
     bool operator==(const DockerAction&) const = default;
 };
 
-// Who is told of signals and actions: a JSON POST.
-struct WebhookAction {
-    std::string url{};
-    Secret secret{};
-    std::map<std::string, std::string> headers{};
-    std::vector<std::string> events{};
-    std::string ca_file{};
-    Duration timeout = 10s;
-    int retries = 5;
-    Duration backoff = 1s;
-
-    static constexpr auto fields()
-    {
-        return std::tuple{
-            required("url", &WebhookAction::url, "http:// or https:// address that takes the POST"),
-            optional("secret", &WebhookAction::secret,
-                     "key of the HMAC-SHA256 signature in X-Keepwell-Signature"),
-            optional("headers", &WebhookAction::headers, "more request headers"),
-            optional("events", &WebhookAction::events,
-                     "only these events (signal_raised, signal_cleared, action_finished, quarantined); "
-                     "empty: all"),
-            optional("ca_file", &WebhookAction::ca_file,
-                     "PEM file of the authorities to trust; empty: the system's"),
-            optional("timeout", &WebhookAction::timeout, "limit of one delivery attempt")
-                .between(1'000'000, 600'000'000'000),
-            optional("retries", &WebhookAction::retries, "further tries after a failed one").between(0, 20),
-            optional("backoff", &WebhookAction::backoff, "wait before the first retry; doubles each time")
-                .between(1'000'000, 600'000'000'000),
-        };
-    }
-    std::vector<std::string> faults() const;
-    bool operator==(const WebhookAction&) const = default;
-};
-
 // Whom and why: what an actuator is told.
 struct ActionContext {
     std::string project{};
@@ -144,10 +110,6 @@ std::expected<std::string, std::string> fill_in(std::string_view word, const Act
 
 // The context as variables for a program: KEEPWELL_PROJECT, KEEPWELL_SERVICE and so on.
 std::map<std::string, std::string> variables_of(const ActionContext& context);
-
-// The events that a webhook can be told of.
-inline constexpr std::array<std::string_view, 4> webhook_events{"signal_raised", "signal_cleared",
-                                                                "action_finished", "quarantined"};
 
 enum class ActionResult : std::uint8_t {
     ok,

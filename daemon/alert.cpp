@@ -130,6 +130,12 @@ std::string describe(const Monitor& monitor, const AlertRule& rule, std::size_t 
     return valid_utf8(text);
 }
 
+std::string page_of(const Url& external_url)
+{
+    const auto page = external_url.whole();
+    return page.empty() || page.ends_with('/') ? page : page + "/";
+}
+
 }  // namespace
 
 std::span<const AlertRule> alert_rules()
@@ -137,32 +143,32 @@ std::span<const AlertRule> alert_rules()
     using enum AlertRule::About;
     static constexpr std::array all{
         AlertRule{"KeepwellServiceUnhealthy", "critical", service, &AlertTimes::service_unhealthy,
-                  "A service is unhealthy, and it is the root cause.",
+                  "unhealthy", "A service is unhealthy, and it is the root cause.",
                   "{service} of {project} is unhealthy, while everything that it depends on is well ({why}).",
                   is_root_cause},
         AlertRule{"KeepwellServiceNotHealed", "critical", service, &AlertTimes::service_not_healed,
-                  "A service is unhealthy, and nothing is being done about it.",
+                  "not being healed", "A service is unhealthy, and nothing is being done about it.",
                   "{service} of {project} is the root cause of an outage, and no restart of it has succeeded "
                   "({why}).",
                   is_not_healed},
         AlertRule{"KeepwellServiceUnknown", "warning", service, &AlertTimes::service_unknown,
-                  "The state of a service cannot be verified.",
+                  "cannot be verified", "The state of a service cannot be verified.",
                   "keepwell can attempt none of the probes of {service} of {project}, and does not restart "
                   "what it cannot see ({why}).",
                   is_unknown},
         AlertRule{
-            "KeepwellQuarantined", "critical", instance, &AlertTimes::quarantined,
+            "KeepwellQuarantined", "critical", instance, &AlertTimes::quarantined, "in quarantine",
             "Restarts do not help, and keepwell has given up on an instance.",
             "{container} ({service} of {project}) has spent its restart budget. It is not restarted any "
             "more until it is well again or a person resumes it ({why}).",
             is_quarantined},
         AlertRule{
-            "KeepwellGateFailing", "critical", instance, &AlertTimes::gate_failing,
+            "KeepwellGateFailing", "critical", instance, &AlertTimes::gate_failing, "held by its gate",
             "A service is unhealthy, and its gate forbids the restart.",
             "{container} ({service} of {project}) needs a restart, but a check that must pass before it "
             "fails ({why}).",
             has_failing_gate},
-        AlertRule{"KeepwellSelfDoubt", "critical", stack, &AlertTimes::self_doubt,
+        AlertRule{"KeepwellSelfDoubt", "critical", stack, &AlertTimes::self_doubt, "doubts itself",
                   "Everything fails at once, and keepwell takes itself for the cause.",
                   "keepwell of {project} doubts what it sees and restarts nothing: its network is gone, or "
                   "everything that it watches ({why}).",
@@ -193,16 +199,16 @@ AlertLabels labels_of(const AlertKey& key)
     return labels;
 }
 
+std::string link_to(ServiceId service, const Url& external_url)
+{
+    return external_url.empty() ? std::string{}
+                                : fmt::format("{}#service-{}", page_of(external_url), service);
+}
+
 std::string link_to(const Alert& alert, const Url& external_url)
 {
-    if (external_url.empty())
-        return {};
-    auto link = external_url.whole();
-    if (!link.ends_with('/'))
-        link += '/';
-    return alert.key.service.empty() || alert.looked_at == 0
-               ? link
-               : fmt::format("{}#service-{}", link, alert.service);
+    const bool has_service = !alert.key.service.empty() && alert.looked_at != 0;
+    return has_service ? link_to(alert.service, external_url) : page_of(external_url);
 }
 
 std::string runbook_url(std::string_view rule) { return fmt::format("{}{}.md", runbooks, rule); }

@@ -56,6 +56,7 @@ struct AlertRule {
     std::string_view severity;
     About about;
     Duration AlertTimes::* lasts;
+    std::string_view what;  // is so, in a few words
     std::string_view summary;
     std::string_view description;  // {project}, {service}, {container} and {why} are filled in
     Standing (*standing)(const Monitor&, std::size_t id, Clock::time_point now);
@@ -90,6 +91,7 @@ using AlertLabels = std::vector<std::pair<std::string, std::string>>;
 AlertLabels labels_of(const AlertKey& key);
 // Its service on the status page; empty without an external_url.
 std::string link_to(const Alert& alert, const Url& external_url);
+std::string link_to(ServiceId service, const Url& external_url);
 // Where people find out what to do.
 std::string runbook_url(std::string_view rule);
 

@@ -18,7 +18,7 @@ struct Config {
     Url external_url{};                 // of the status page, as people reach it; may be empty
     AlertTimes alert_after{};
     std::optional<AlertmanagerSettings> alertmanager{};  // told of alerts
-    std::vector<WebhookAction> webhooks{};               // told of signals and actions
+    std::vector<WebhookSettings> webhooks{};             // told of signals and actions
     std::optional<DockerSettings> docker{};              // services are found in containers, too
     std::optional<LeaseSettings> lease{};                // who acts, when several watch the same
     std::string state_path{};  // what outlives a restart of keepwell; empty: nothing does

@@ -108,7 +108,7 @@ struct FileKeys {
     Url external_url{};
     AlertTimes alert_after{};
     std::optional<AlertmanagerSettings> alertmanager{};
-    std::vector<WebhookAction> webhooks{};
+    std::vector<WebhookSettings> webhooks{};
     std::optional<DockerSettings> docker{};
     std::optional<LeaseSettings> lease{};
     Deferred<std::map<std::string, ServiceKeys>> services{};
@@ -139,7 +139,7 @@ struct FileKeys {
             optional(
                 "alertmanager", &FileKeys::alertmanager,
                 "who is told of alerts; for those who have no Prometheus that evaluates keepwell's rules"),
-            optional("webhooks", &FileKeys::webhooks, "who is told of signals and actions"),
+            optional("webhooks", &FileKeys::webhooks, "who is told of alerts, signals and actions"),
             optional("docker", &FileKeys::docker,
                      "services are found in the containers of a Docker Engine; `true` takes the defaults"),
             optional("lease", &FileKeys::lease,

@@ -135,11 +135,11 @@ std::string prefix_below(const Shape& shape, std::string_view key)
 std::string_view section_of(const Shape& table)
 {
     const auto is = [&](std::span<const Row> rows) { return table.rows.data() == rows.data(); };
-    return is(rows_of<ServiceKeys>())     ? "services"
-           : is(rows_of<ProbeKeys>())     ? "probes"
-           : is(rows_of<RestartPolicy>()) ? "restart"
-           : is(rows_of<WebhookAction>()) ? "webhooks"
-                                          : "";
+    return is(rows_of<ServiceKeys>())       ? "services"
+           : is(rows_of<ProbeKeys>())       ? "probes"
+           : is(rows_of<RestartPolicy>())   ? "restart"
+           : is(rows_of<WebhookSettings>()) ? "webhooks"
+                                            : "";
 }
 
 void add_rows(std::string& page, std::span<const Row> rows, const std::string& prefix)
@@ -173,6 +173,23 @@ void add_section(std::string& page, std::string_view title, std::string_view tex
     add_table(page, rows);
 }
 
+void add_templates(std::string& page)
+{
+    page += R"(
+## templates
+
+Body and headers of a webhook are text with holes: `{{ name }}` or `{{ name | limit 200 | html }}`. Values are
+escaped for where they stand: in JSON and in forms as the content type says, in headers on one line. Filters,
+from left to right: `limit N` cuts to so many characters, `html` writes `&`, `<` and `>` as entities; `json`,
+`url` or `raw` as the last one says how to escape instead.
+
+| name | what it stands for |
+| --- | --- |
+)";
+    for (const auto& each : message_names)
+        page += fmt::format("| {} | {} |\n", code(each.name), cell(each.help));
+}
+
 }  // namespace
 
 std::string reference_page()
@@ -200,7 +217,8 @@ std::string reference_page()
     }
     add_section(page, "restart", "When an instance's restart is asked for, and how it is done.",
                 shape_of<RestartPolicy>().rows);
-    add_section(page, "webhooks", "Each entry of `webhooks`.", shape_of<WebhookAction>().rows);
+    add_section(page, "webhooks", "Each entry of `webhooks`.", shape_of<WebhookSettings>().rows);
+    add_templates(page);
     return page;
 }
 

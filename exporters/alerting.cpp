@@ -22,7 +22,7 @@ void log_alert(const Alert& alert)
 
 }  // namespace
 
-Alerting::Alerting(asio::io_context& loop, std::function<void()> changed)
+Alerting::Alerting(asio::io_context& loop, std::function<void(const Alert&)> changed)
     : changed_{std::move(changed)}, loop_{loop}, timer_{loop}
 {
 }
@@ -90,11 +90,12 @@ void Alerting::look()
     was_full_ = alerts_->full();
     if (news.empty())
         return;
-    for (const auto& alert : news)
+    for (const auto& alert : news) {
         log_alert(alert);
+        changed_(alert);
+    }
     for (const auto& each : alertmanagers_)
         each->poke();
-    changed_();
 }
 
 }  // namespace keepwell

@@ -11,8 +11,8 @@ namespace keepwell {
 // told.
 class Alerting : public Sink {
 public:
-    // `changed` is called when something has begun to fire or has ended.
-    Alerting(asio::io_context& loop, std::function<void()> changed);
+    // `changed` is called with each alert that has begun to fire or has ended.
+    Alerting(asio::io_context& loop, std::function<void(const Alert&)> changed);
     ~Alerting() override;
     Alerting(const Alerting&) = delete;
     Alerting& operator=(const Alerting&) = delete;
@@ -37,7 +37,7 @@ private:
     void look_at(Clock::time_point at);
     void look();
 
-    std::function<void()> changed_;
+    std::function<void(const Alert&)> changed_;
     asio::io_context& loop_;
     asio::steady_timer timer_;
     const Monitor* monitor_ = nullptr;

@@ -4,12 +4,9 @@
 #include "daemon/timestamp.hpp"
 #include "daemon/version.hpp"
 #include "probes/deadline.hpp"
-#include "probes/digest.hpp"
-#include "probes/utf8.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/post.hpp>
-#include <boost/json.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -17,15 +14,13 @@
 
 namespace keepwell {
 
-namespace json = boost::json;
-
 namespace {
 
 constexpr Clock::duration longest_backoff = 5min;
 
 double seconds(Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
-std::chrono::system_clock::time_point wall_time(Clock::time_point at)
+WallTime wall_time(Clock::time_point at)
 {
     return std::chrono::system_clock::now() +
            std::chrono::duration_cast<std::chrono::system_clock::duration>(at - Clock::now());
@@ -33,34 +28,28 @@ std::chrono::system_clock::time_point wall_time(Clock::time_point at)
 
 }  // namespace
 
-// What is told; the body is fixed when it happens, so that a try an hour later tells the same.
-struct Webhooks::Event {
-    std::string kind{};
-    std::string delivery{};
-    json::object object{};
-    std::string body{};
-};
-
 // One configured address, its queue, and the coroutine that empties it.
 class Webhooks::Receiver : public std::enable_shared_from_this<Receiver> {
 public:
-    Receiver(asio::io_context& loop, WebhookAction action, std::shared_ptr<DeliveryFigures> figures)
-        : loop_{loop}, action_{std::move(action)}, figures_{std::move(figures)}
+    Receiver(asio::io_context& loop, WebhookSettings settings, std::string name,
+             std::shared_ptr<DeliveryFigures> figures)
+        : loop_{loop}, settings_{std::move(settings)}, name_{std::move(name)}, figures_{std::move(figures)}
     {
-        if (auto url = Url::parse(action_.url))
-            url_ = *url;
+        if (const auto url = Url::parse(settings_.url.reveal()))
+            origin_ = url->origin();
     }
 
-    const WebhookAction& action() const { return action_; }
+    const WebhookSettings& settings() const { return settings_; }
     std::size_t queued() const { return queue_.size() + (on_its_way_ ? 1 : 0); }
 
-    void take(const Event& event)
+    // What is told is fixed now, so that a try an hour later tells the same.
+    void take(const WebhookEvent& event)
     {
-        if (!action_.events.empty() && std::ranges::find(action_.events, event.kind) == action_.events.end())
+        if (!settings_.wants(event.kind()))
             return;
         if (queued() >= most_queued)
             drop_oldest();
-        queue_.push_back(event);
+        queue_.push_back(webhook_request(settings_, event));
         if (!running_)
             start();
     }
@@ -87,37 +76,39 @@ private:
         ++figures_->dropped;
         if (!dropping_)
             log(LogLevel::warn, "webhook receiver does not keep up: oldest events are dropped",
-                {{"receiver", url_.origin()}, {"queued", std::to_string(queue_.size())}});
+                {{"receiver", name_}, {"at", origin_}, {"queued", std::to_string(queue_.size())}});
         dropping_ = true;
     }
 
     static asio::awaitable<void> deliver_all(std::shared_ptr<Receiver> self)
     {
         while (!self->queue_.empty()) {
-            const auto event = std::move(self->queue_.front());
+            const auto request = std::move(self->queue_.front());
             self->queue_.pop_front();
             self->on_its_way_ = true;
-            co_await self->try_all(event);
+            co_await self->try_all(request);
             self->on_its_way_ = false;
         }
         self->dropping_ = false;
     }
 
-    asio::awaitable<void> try_all(const Event& event)
+    asio::awaitable<void> try_all(const HttpRequest& request)
     {
         asio::steady_timer timer{loop_};
-        Clock::duration backoff = action_.backoff.value;
+        Clock::duration backoff = settings_.backoff.value;
         for (int tries = 1;; ++tries) {
-            const auto tried = co_await deliver(request(event), action_.timeout.value);
+            auto signed_now = request;
+            sign(signed_now, settings_, std::chrono::system_clock::now());
+            const auto tried = co_await deliver(std::move(signed_now), settings_.timeout.value);
             if (tried.error.empty()) {
                 ++figures_->delivered;
                 co_return;
             }
-            if (tried.is_final || tries > action_.retries) {
+            if (tried.is_final || tries > settings_.retries) {
                 ++figures_->failed;
                 log(LogLevel::warn, "webhook not delivered",
-                    {{"receiver", url_.origin()},
-                     {"event", event.kind},
+                    {{"receiver", name_},
+                     {"at", origin_},
                      {"tries", std::to_string(tries)},
                      {"error", tried.error}});
                 co_return;
@@ -125,34 +116,16 @@ private:
             timer.expires_after(jittered(backoff, random_));
             co_await timer.async_wait(asio::use_awaitable);
             backoff =
-                std::min(backoff * 2, std::max(longest_backoff, Clock::duration{action_.backoff.value}));
+                std::min(backoff * 2, std::max(longest_backoff, Clock::duration{settings_.backoff.value}));
         }
     }
 
-    HttpRequest request(const Event& event) const
-    {
-        HttpRequest request{.url = url_, .method = "POST", .body = event.body};
-        request.tls.ca_file = action_.ca_file;
-        const auto now = std::chrono::system_clock::now();
-        const auto timestamp = std::to_string(std::chrono::system_clock::to_time_t(now));
-        request.headers = {{"Content-Type", "application/json"},
-                           {"X-Keepwell-Event", event.kind},
-                           {"X-Keepwell-Delivery", event.delivery},
-                           {"X-Keepwell-Timestamp", timestamp}};
-        if (!action_.secret.empty())
-            request.headers.push_back(
-                {"X-Keepwell-Signature",
-                 "sha256=" + hmac_sha256(action_.secret.reveal(), timestamp + "." + event.body)});
-        for (const auto& [name, value] : action_.headers)
-            request.headers.push_back({name, value});
-        return request;
-    }
-
     asio::io_context& loop_;
-    WebhookAction action_;
+    WebhookSettings settings_;
+    std::string name_;
+    std::string origin_{};  // the rest of the URL may be a secret
     std::shared_ptr<DeliveryFigures> figures_;
-    Url url_{};
-    std::deque<Event> queue_{};
+    std::deque<HttpRequest> queue_{};
     asio::cancellation_signal stop_{};
     std::mt19937_64 random_{std::random_device{}()};
     bool running_ = false;
@@ -174,14 +147,17 @@ void Webhooks::attach(const Monitor& monitor)
     actions_.clear();
 }
 
-void Webhooks::configure(const std::vector<WebhookAction>& receivers)
+void Webhooks::configure(const std::vector<WebhookSettings>& receivers, const Url& external_url)
 {
+    external_url_ = external_url;
     std::vector<std::shared_ptr<Receiver>> next;
-    for (const auto& action : receivers) {
+    for (const auto& settings : receivers) {
         const auto same = std::ranges::find_if(
-            receivers_, [&](const auto& each) { return each && each->action() == action; });
-        next.push_back(same == receivers_.end() ? std::make_shared<Receiver>(loop_, action, figures_)
-                                                : std::exchange(*same, nullptr));
+            receivers_, [&](const auto& each) { return each && each->settings() == settings; });
+        next.push_back(same != receivers_.end()
+                           ? std::exchange(*same, nullptr)
+                           : std::make_shared<Receiver>(loop_, settings,
+                                                        name_of_webhook(settings, next.size()), figures_));
     }
     for (const auto& gone : receivers_)
         if (gone)
@@ -197,53 +173,50 @@ std::size_t Webhooks::queued() const
     return sum;
 }
 
-Webhooks::Event Webhooks::event(std::string_view kind, InstanceId id, Clock::time_point at) const
+namespace {
+
+std::string now_text(WallTime at = std::chrono::system_clock::now()) { return rfc3339(at); }
+
+WebhookEvent begin_event(std::string_view kind, const std::string& project, const std::string& service)
 {
-    const auto& stack = monitor_->stack();
-    const auto& instance = stack.instances()[id];
-    Event event{.kind = std::string{kind}};
-    event.object = {{"keepwell", version},
-                    {"event", kind},
-                    {"time", rfc3339(wall_time(at))},
-                    {"project", stack.spec().project},
-                    {"service", stack.services()[instance.service].spec->name},
-                    {"instance", instance.spec->name},
-                    {"address", instance.spec->address}};
+    WebhookEvent event{kind};
+    event.set("keepwell", std::string{version});
+    event.set("time", now_text());
+    event.set("project", project);
+    event.set("service", service);
     return event;
 }
 
-void Webhooks::tell(Event event, const std::string& sentence)
+// Whom it is about, what happened, and how much that matters. `text` is also the key that chat servers show
+// (Slack, Mattermost, Rocket.Chat).
+void add_words(WebhookEvent& event, std::string title, std::string text, std::string_view status,
+               std::string_view severity)
 {
-    if (receivers_.empty())
-        return;
-    // The key that chat servers show (Slack, Mattermost, Rocket.Chat).
-    const auto instance = std::string_view{event.object["instance"].get_string()};
-    event.object["text"] = valid_utf8(fmt::format("{}: {}", instance, sentence));
-    event.delivery = fmt::format("{}-{}", run_, next_++);
-    event.object["id"] = event.delivery;
-    event.body = json::serialize(event.object);
-    event.object.clear();
-    for (const auto& each : receivers_)
-        each->take(event);
+    event.set("title", std::move(title));
+    event.set("text", std::move(text));
+    event.set("status", std::string{status});
+    event.set("severity", std::string{severity});
+    const bool firing = status == "firing";
+    event.set("priority", std::int64_t{firing && severity == "critical"  ? 5
+                                       : firing && severity == "warning" ? 4
+                                                                         : 3});
 }
 
-namespace {
-
-void add_why(json::object& object, const std::string& cause, const std::string& probe, Reason reason,
+void add_why(WebhookEvent& event, const std::string& cause, const std::string& probe, Reason reason,
              const std::string& detail)
 {
-    object["cause"] = valid_utf8(cause);
-    object["probe"] = probe;
-    object["reason"] = to_string(reason);
-    object["words"] = words(reason);
-    object["detail"] = valid_utf8(detail);
+    event.set("cause", cause);
+    event.set("probe", probe);
+    event.set("reason", std::string{to_string(reason)});
+    event.set("words", std::string{words(reason)});
+    event.set("detail", detail);
 }
 
-void add_signal(json::object& object, const Signal& signal)
+void add_signal(WebhookEvent& event, const Signal& signal)
 {
-    add_why(object, signal.cause, signal.probe, signal.reason, signal.detail);
-    object["since"] = rfc3339(wall_time(signal.since));
-    object["times"] = signal.times;
+    add_why(event, signal.cause, signal.probe, signal.reason, signal.detail);
+    event.set("since", rfc3339(wall_time(signal.since)));
+    event.set("times", std::int64_t{signal.times});
 }
 
 // "unhealthy (http: timeout, no answer before the deadline)"
@@ -257,18 +230,81 @@ std::string sentence_of(const Signal& signal)
 
 }  // namespace
 
+WebhookEvent test_event(const std::string& project, const Url& external_url)
+{
+    auto event = begin_event("test", project, "keepwell");
+    event.set("id", "test-" + now_text());
+    if (!external_url.empty())
+        event.set("url", external_url.whole());
+    add_words(event, fmt::format("keepwell of {}: a test", project),
+              "This is a test of keepwell's notifications. Whoever reads it is told.", "done", "info");
+    return event;
+}
+
+WebhookEvent Webhooks::event(std::string_view kind, InstanceId id, Clock::time_point at) const
+{
+    const auto& stack = monitor_->stack();
+    const auto& instance = stack.instances()[id];
+    auto event = begin_event(kind, stack.spec().project, stack.services()[instance.service].spec->name);
+    event.set("time", now_text(wall_time(at)));
+    event.set("instance", instance.spec->name);
+    event.set("address", instance.spec->address);
+    if (!external_url_.empty())
+        event.set("url", link_to(instance.service, external_url_));
+    return event;
+}
+
+void Webhooks::tell(WebhookEvent event)
+{
+    event.set("id", fmt::format("{}-{}", run_, next_++));
+    for (const auto& each : receivers_)
+        each->take(event);
+}
+
+void Webhooks::alert_changed(const Alert& alert)
+{
+    const auto* rule = find_alert_rule(alert.key.rule);
+    if (!rule || receivers_.empty())
+        return;
+    const bool firing = !alert.ended_at;
+    auto event = begin_event(firing ? "alert_fired" : "alert_resolved", alert.key.project, alert.key.service);
+    event.set("instance", alert.key.container);
+    event.set("alert", alert.key.rule);
+    event.set("detail", alert.description);
+    event.set("since", rfc3339(*alert.fired_at));
+    event.set("runbook_url", runbook_url(alert.key.rule));
+    if (auto link = link_to(alert, external_url_); !link.empty())
+        event.set("url", std::move(link));
+    const auto& subject = !alert.key.container.empty() ? alert.key.container
+                          : alert.key.service.empty()  ? "keepwell"
+                                                       : alert.key.service;
+    add_words(
+        event,
+        fmt::format("{} of {}: {}{}", subject, alert.key.project, firing ? "" : "no longer ", rule->what),
+        firing ? alert.description : "It is over: " + alert.description, firing ? "firing" : "resolved",
+        rule->severity);
+    tell(std::move(event));
+}
+
 void Webhooks::signal_raised(InstanceId id, const Signal& signal, Clock::time_point at)
 {
     auto raised = event("signal_raised", id, at);
-    add_signal(raised.object, signal);
-    tell(std::move(raised), "should be restarted: " + sentence_of(signal));
+    add_signal(raised, signal);
+    add_words(raised, title_of(id, "should be restarted"),
+              fmt::format("{}: should be restarted: {}", raised.text("instance"), sentence_of(signal)),
+              "firing", "warning");
+    tell(std::move(raised));
 }
 
 void Webhooks::signal_cleared(InstanceId id, const Signal& signal, Clock::time_point at)
 {
     auto cleared = event("signal_cleared", id, at);
-    add_signal(cleared.object, signal);
-    tell(std::move(cleared), "no restart is needed any more; it was asked for: " + sentence_of(signal));
+    add_signal(cleared, signal);
+    add_words(cleared, title_of(id, "no restart is needed any more"),
+              fmt::format("{}: no restart is needed any more; it was asked for: {}", cleared.text("instance"),
+                          sentence_of(signal)),
+              "resolved", "info");
+    tell(std::move(cleared));
 }
 
 void Webhooks::held(InstanceId id, Hold before, Hold after, const std::string& detail, Clock::time_point at)
@@ -277,10 +313,13 @@ void Webhooks::held(InstanceId id, Hold before, Hold after, const std::string& d
         return;
     auto quarantined = event("quarantined", id, at);
     if (const auto& signal = monitor_->instance(id).signal)
-        add_signal(quarantined.object, *signal);
-    quarantined.object["words"] = words(after);
-    quarantined.object["hold_detail"] = valid_utf8(detail);
-    tell(std::move(quarantined), fmt::format("is in quarantine: {}", words(after)));
+        add_signal(quarantined, *signal);
+    quarantined.set("words", std::string{words(after)});
+    quarantined.set("hold_detail", detail);
+    add_words(quarantined, title_of(id, "in quarantine"),
+              fmt::format("{}: is in quarantine: {}", quarantined.text("instance"), words(after)), "firing",
+              "critical");
+    tell(std::move(quarantined));
 }
 
 void Webhooks::action_started(InstanceId id, const ActionContext& context, Clock::time_point)
@@ -294,13 +333,23 @@ void Webhooks::action_finished(InstanceId id, const ActionOutcome& outcome, Cloc
     // After a reload an action that was started before it ends without its context.
     if (const auto started = actions_.extract(id)) {
         const auto& context = started.mapped();
-        add_why(finished.object, context.cause, context.probe, context.reason, context.detail);
+        add_why(finished, context.cause, context.probe, context.reason, context.detail);
     }
-    finished.object["result"] = name_of(outcome.result);
-    finished.object["result_detail"] = valid_utf8(outcome.detail);
-    finished.object["output"] = valid_utf8(outcome.output);
-    finished.object["seconds"] = seconds(outcome.took);
-    tell(std::move(finished), fmt::format("restart {}: {}", name_of(outcome.result), outcome.detail));
+    finished.set("result", std::string{name_of(outcome.result)});
+    finished.set("result_detail", outcome.detail);
+    finished.set("output", outcome.output);
+    finished.set("seconds", seconds(outcome.took));
+    const auto what = fmt::format("restart {}", name_of(outcome.result));
+    add_words(finished, title_of(id, what),
+              fmt::format("{}: {}: {}", finished.text("instance"), what, outcome.detail), "done",
+              outcome.result == ActionResult::ok ? "info" : "warning");
+    tell(std::move(finished));
+}
+
+std::string Webhooks::title_of(InstanceId id, std::string_view what) const
+{
+    const auto& stack = monitor_->stack();
+    return fmt::format("{} of {}: {}", stack.instances()[id].spec->name, stack.spec().project, what);
 }
 
 }  // namespace keepwell

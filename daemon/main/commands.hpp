@@ -39,6 +39,8 @@ struct CommandOptions {
     std::string url{};
     std::string service{};
     std::string note{};
+    std::string receiver{};
+    bool dry_run = false;
     bool docker = false;
     bool json = false;
     bool watch = false;
@@ -54,6 +56,7 @@ int probe_command(const CommandOptions&);
 int status_command(const CommandOptions&);
 int explain_command(const CommandOptions&);
 int maintenance_command(const CommandOptions&, bool on);
+int notify_test_command(const CommandOptions&);
 int reference_command();
 int schema_command();
 

@@ -1,7 +1,7 @@
 #include "daemon/main/daemon.hpp"
 
 #include "daemon/log.hpp"
-#include "daemon/main/notify.hpp"
+#include "daemon/main/service_manager.hpp"
 #include "daemon/version.hpp"
 #include "exporters/command.hpp"
 #include "exporters/docker.hpp"

@@ -93,7 +93,10 @@ private:
     Keeper keeper_{};
     Comparer comparer_{*this};
     Webhooks webhooks_{loop_};
-    Alerting alerting_{loop_, [this] { keeper_.dirty = true; }};
+    Alerting alerting_{loop_, [this](const Alert& alert) {
+                           keeper_.dirty = true;
+                           webhooks_.alert_changed(alert);
+                       }};
     std::optional<Containers> containers_{};
     std::optional<LeaseKeeper> lease_{};
     std::optional<Watcher> watcher_{};

@@ -156,7 +156,7 @@ std::expected<void, std::string> Daemon::reload_all()
 
 void Daemon::configure_receivers()
 {
-    webhooks_.configure(config_.webhooks);
+    webhooks_.configure(config_.webhooks, config_.external_url);
     alerting_.configure(config_.alert_after, config_.alertmanager, config_.external_url);
 }
 

@@ -24,6 +24,7 @@ constexpr auto examples =
     "  keepwell explain api                           when is a hang of api noticed, and what follows?\n"
     "  keepwell pause api --note='new disk'           maintenance: watched, but left alone\n"
     "  keepwell resume api                            ends maintenance and quarantine\n"
+    "  keepwell notify test                           does everybody who is to be told hear it?\n"
     "  keepwell healthcheck api                       exit code 0 when healthy, for a container's health "
     "check\n"
     "\n"
@@ -90,6 +91,26 @@ std::string add_url(CLI::App* command, std::string& url)
     return url;
 }
 
+void add_notify(CLI::App& app, CommandOptions& options, int& exit_code)
+{
+    auto* notify = app.add_subcommand("notify", "who is told: `keepwell notify test` tries it");
+    notify->require_subcommand(1);
+    auto* test = notify->add_subcommand(
+        "test", "send a test message to the receivers of the configuration, and say what came of it");
+    test->add_option("RECEIVER", options.receiver,
+                     "`alertmanager` or the name of a webhook; without it all of them");
+    test->add_option("--config.file", options.file, "configuration file")->default_str("keepwell.yaml");
+    test->add_flag("--dry-run", options.dry_run,
+                   "print what would be sent, without secrets, and send nothing");
+    test->footer(
+        "Examples:\n"
+        "  keepwell notify test                      one line for each receiver; exit code 0 when all took "
+        "it\n"
+        "  keepwell notify test slack                only the webhook of this name\n"
+        "  keepwell notify test --dry-run            what would be sent");
+    test->callback([&] { exit_code = notify_test_command(options); });
+}
+
 // Everything that can be asked for; each command's callback leaves what main() is to return.
 void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
 {
@@ -142,6 +163,8 @@ void add_commands(CLI::App& app, CommandOptions& options, int& exit_code)
     resume->add_option("SERVICE", options.service)->required();
     add_url(resume, options.url);
     resume->callback([&] { exit_code = maintenance_command(options, false); });
+
+    add_notify(app, options, exit_code);
 
     // Answered by the small front program; listed here for --help.
     app.add_subcommand(

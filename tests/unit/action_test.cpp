@@ -77,23 +77,3 @@ TEST_CASE("command: what no single field can know is a fault")
     CHECK_THAT(action.faults().front(), Catch::Matchers::ContainsSubstring(words));
     CHECK(CommandAction{.argv = {"systemctl", "restart", "{service}"}}.faults().empty());
 }
-
-TEST_CASE("webhook: what no single field can know is a fault")
-{
-    auto [action, words] = GENERATE(table<WebhookAction, std::string>({
-        {WebhookAction{}, "url"},
-        {WebhookAction{.url = "ftp://x/"}, "url"},
-        {WebhookAction{.url = "https:///path"}, "url"},
-        {WebhookAction{.url = "http://x/", .headers = {{"Bad Name", "x"}}}, "headers"},
-        {WebhookAction{.url = "http://x/", .headers = {{"content-type", "text/plain"}}},
-         "by keepwell itself"},
-        {WebhookAction{.url = "http://x/", .headers = {{"X", "a\r\nInjected: b"}}}, "headers"},
-        {WebhookAction{.url = "http://x/", .events = {"signal_rised"}}, "\"signal_rised\""},
-    }));
-    CAPTURE(words);
-    REQUIRE(action.faults().size() == 1);
-    CHECK_THAT(action.faults().front(), Catch::Matchers::ContainsSubstring(words));
-    CHECK(WebhookAction{.url = "https://x/y", .headers = {{"X-A", "b"}}, .events = {"quarantined"}}
-              .faults()
-              .empty());
-}

@@ -37,7 +37,7 @@ json::object only_alert(const std::string& body)
 struct Bench {
     asio::io_context loop{};
     int changes = 0;
-    Alerting alerting{loop, [this] { ++changes; }};
+    Alerting alerting{loop, [this](const Alert&) { ++changes; }};
     Monitor monitor;
 
     explicit Bench(std::vector<std::string> names = {"db", "fine"})

@@ -73,7 +73,7 @@ services:
           R"(project shop, mode act, max_restarts_at_once 2
 state in /var/lib/keepwell/state.json
 self check self_check (liveness): tcp {address: 192.0.2.1:53} every {retries: 5}
-webhook {url: https://example.org/hook, secret: <secret>}
+webhook {url: <secret>, secret: <secret>}
 service db, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
   instance db
     tcp (liveness): tcp {address: db:5432} every {retries: 5, start_period: 30s}

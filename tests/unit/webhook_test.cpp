@@ -30,7 +30,7 @@ struct Bench {
         Stack{{.project = "shop", .services = {service("db"), service("api")}}}, {}, Clock::now(), 1};
     Webhooks webhooks{loop};
 
-    explicit Bench(std::vector<WebhookAction> receivers = {})
+    explicit Bench(std::vector<WebhookSettings> receivers = {})
     {
         webhooks.attach(monitor);
         webhooks.configure(receivers);
@@ -50,9 +50,9 @@ struct Bench {
     }
 };
 
-WebhookAction quick(std::string url)
+WebhookSettings quick(std::string url)
 {
-    return {.url = std::move(url), .timeout = 300ms, .retries = 3, .backoff = 10ms};
+    return {.url = Secret{std::move(url)}, .timeout = 300ms, .retries = 3, .backoff = 10ms};
 }
 
 bool is_signed(const Post& post, const std::string& secret)
@@ -69,7 +69,8 @@ TEST_CASE("webhook: a signal arrives as JSON, signed, with everything a receiver
     ScriptedReceiver receiver{bench.loop, {200}};
     auto action = quick(receiver.url());
     action.secret = Secret{"key of the receiver"};
-    action.headers = {{"Authorization", "Bearer abc"}};
+    action.headers = {{"Authorization", *MessageTemplate::parse("Bearer {{ token }}")}};
+    action.token = Secret{"abc"};
     bench.webhooks.configure({action});
     bench.raise();
     REQUIRE(bench.settled());
