@@ -180,7 +180,7 @@ ApiResponse Api::get(const ApiRequest& request)
         return events(request);
     if (const auto name = segment_after(path, "/api/v1/services/")) {
         if (const auto id = monitor.stack().find(*name))
-            return status(*id);
+            return status(id);
         return error(404, "no such service");
     }
     if (const auto found = more_pages_.find(path); found != more_pages_.end())
@@ -232,7 +232,7 @@ ApiResponse Api::maintain(const std::string& service, bool on, const ApiRequest&
          {"by", request.visitor.name.empty() ? "this host" : request.visitor.name}});
     if (request.accept.find("text/html") != std::string::npos)  // the page's button, pressed without a script
         return {303, "text/plain", "done\n", {{"Location", fmt::format("/#service-{}", *id)}}};
-    return status(*id);
+    return status(id);
 }
 
 // 200 while healthy (or in maintenance, which is on purpose), 503 otherwise: made for load balancers and
