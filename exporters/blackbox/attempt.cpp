@@ -15,6 +15,21 @@ namespace {
 // Probers end by themselves at the deadline if they have something to say then.
 constexpr auto grace = std::chrono::milliseconds{10};
 
+// Now, as rfc3339() has it; what is the same for a whole second is made once.
+std::string now_text()
+{
+    using namespace std::chrono;
+    thread_local sys_seconds last{};
+    thread_local std::string prefix;
+    const auto now = floor<milliseconds>(system_clock::now());
+    const auto second = floor<std::chrono::seconds>(now);
+    if (second != last || prefix.empty())
+        prefix = rfc3339(second).substr(0, 20);  // up to the milliseconds
+    last = second;
+    const auto rest = std::to_string(1000 + (now - second).count());
+    return prefix + rest.substr(1) + "Z";
+}
+
 asio::awaitable<bool> made_by(SharedAttempt attempt)
 {
     switch (attempt->module().prober) {
@@ -50,7 +65,7 @@ void Attempt::note(LogLevel level, std::string_view message, std::initializer_li
 {
     if (log_.size() > most_log_bytes)
         return;
-    log_ += format_line(LogFormat::logfmt, rfc3339(std::chrono::system_clock::now()), level, message, fields);
+    log_ += format_line(LogFormat::logfmt, now_text(), level, message, fields);
     log_ += '\n';
 }
 

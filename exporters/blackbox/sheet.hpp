@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,11 +23,12 @@ public:
     std::string text() const;  // Prometheus' text format, sorted
 
 private:
-    struct Family {
-        std::string_view help{};
-        std::map<std::string, double, std::less<>> samples{};
+    struct Sample {
+        Gauge gauge;
+        std::string labels{};
+        double value = 0;
     };
-    std::map<std::string_view, Family> families_{};
+    std::vector<Sample> samples_{};  // a few dozen: looked through from end to end
 };
 
 namespace gauge {
