@@ -43,8 +43,8 @@ json::object alert_object(const Alert& alert, const AlertmanagerSettings& settin
                         {"annotations", std::move(annotations)},
                         {"startsAt", rfc3339(*alert.fired_at)},
                         {"endsAt", rfc3339(std::chrono::time_point_cast<WallTime::duration>(ends_at))}};
-    if (auto link = link_to(alert, external_url); !link.empty())
-        object["generatorURL"] = std::move(link);
+    if (const auto link = link_to(alert, external_url); !link.empty())
+        object["generatorURL"] = link;
     return object;
 }
 
