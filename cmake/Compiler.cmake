@@ -17,7 +17,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 find_program(CCACHE ccache)
 if(CCACHE)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
-        CCACHE_SLOPPINESS=time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+        CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
         CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
@@ -32,6 +32,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(keepwell_compiler INTERFACE -Wno-mismatched-new-delete)
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # Beast of Boost 1.83 uses what libstdc++ 14 calls deprecated in C++23; Clang complains of it even in headers of the system.
+    # GCC does not, and tells of our own uses of such.
+    target_compile_options(keepwell_compiler INTERFACE -Wno-deprecated-declarations)
     add_link_options(-fuse-ld=lld)
 endif()
 if(KEEPWELL_SANITIZE)
