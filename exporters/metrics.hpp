@@ -37,8 +37,8 @@ struct DaemonFigures {
 };
 
 // Counts what happens, and writes all of it as Prometheus metrics: every metric name and help text of
-// keepwell is in metrics.cpp. Counters of probes that a reload leaves unchanged go on; series of what was
-// removed disappear.
+// keepwell is in metrics_families.cpp and metrics_daemon.cpp. Counters of probes that a reload leaves
+// unchanged go on; series of what was removed disappear.
 class Metrics : public Sink {
 public:
     // Everything is labelled and counted by this monitor's ids from now on. The monitor must live until the
