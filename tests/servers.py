@@ -147,8 +147,11 @@ class Server:
 
     def freeze(self):
         """SIGSTOP to it and its children: connections are still accepted by the kernel, nothing answers."""
-        self._send_all(signal.SIGSTOP)
-        wait_until(lambda: all(_stopped(pid) for pid in process_tree(self.pid)), what=f"{self.name} stops")
+        def stopped():
+            self._send_all(signal.SIGSTOP)  # again, to those that were born while the others were told
+            return all(_stopped(pid) for pid in process_tree(self.pid))
+
+        wait_until(stopped, what=f"{self.name} stops")
 
     def thaw(self):
         self._send_all(signal.SIGCONT)

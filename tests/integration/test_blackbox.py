@@ -630,22 +630,27 @@ def test_attempts_at_a_time_are_bounded(build, tmp_path):
 def test_modules_are_read_again_and_bad_ones_change_nothing(build, tmp_path):
     config = tmp_path / "blackbox.yml"
     good = "modules: {one: {prober: tcp, timeout: 2s}}"
-    config.write_text(good)
+
+    def put(text):  # in one piece: half a file is a bad one
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(config)
+
+    put(good)
     with keepwell.running(build, {"project": "x"}, f"--blackbox.config.file={config}",
                           "--config.auto-reload-interval=100ms") as daemon:
         def status(module):
             return daemon.get(f"/probe?module={module}&target=127.0.0.1:{daemon.port}")[0]
 
         assert (status("one"), status("two")) == (200, 400)
-        config.write_text("modules: {two: {prober: tpc}}")
+        put("modules: {two: {prober: tpc}}")
         servers.wait_until(lambda: daemon.metric("blackbox_exporter_config_last_reload_successful") == 0)
         assert (status("one"), status("two")) == (200, 400) and "expected http, tcp" in daemon.log()
         code, text = daemon.post("/-/reload")
         assert code == 500 and "blackbox.yml:1:25" in text
-        config.write_text(good.replace("one", "two"))
+        put(good.replace("one", "two"))
         assert daemon.post("/-/reload")[0] == 200
         assert (status("one"), status("two")) == (400, 200)
-        config.write_text(good)
+        put(good)
         daemon.send(signal.SIGHUP)
         servers.wait_until(lambda: status("one") == 200)
         assert daemon.metric("blackbox_exporter_config_last_reload_successful") == 1
