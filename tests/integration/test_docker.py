@@ -49,7 +49,7 @@ def fixture_run(docker):
 
 
 def state(docker, name):
-    return docker.inspect(name)[0]["State"]
+    return docker.ask(f"/containers/{name}/json")["State"]
 
 
 def env_of(docker, host=None):
@@ -257,7 +257,7 @@ def test_a_container_that_is_removed_while_it_is_restarted_is_gone_in_words(buil
         outcome = json.loads(action.communicate(timeout=60)[0])
     assert outcome["result"] in ("not_started", "failed"), outcome
     assert "removal" in outcome["detail"] or "No such container" in outcome["detail"] or "any more" in outcome["detail"], outcome
-    servers.wait_until(lambda: docker.run("rm", "-f", deaf) and not docker.inspect(deaf), 30, "it is gone", 0.2)
+    servers.wait_until(lambda: docker.run("rm", "-f", deaf) and not docker.ask(f"/containers/{deaf}/json"), 30, "it is gone", 0.2)
     assert act(build, docker, deaf)["detail"] == f"there is no container {deaf}"
 
 
