@@ -164,7 +164,7 @@ def test_a_database_that_hangs_hangs_nobody_else(program, redis_server, kind):
                 thread.start()
             start = time.monotonic()
             assert ask(api, "/api/v1/visits")[0] == 200
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 1.8, "it did not wait for the database, which takes two seconds"
             for thread in many:
                 thread.join(5)
                 assert not thread.is_alive()
