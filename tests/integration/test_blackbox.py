@@ -507,28 +507,8 @@ def pair_of_servers(build, tmp_path_factory):
         yield Pair(reference, daemon, ports)
 
 
-@pytest.mark.parametrize("module, target", HTTP)
-def test_http(pair, module, target):
-    pair.compare(module, target)
-
-
-@pytest.mark.parametrize("module, target", TCP)
-def test_tcp(pair, module, target):
-    pair.compare(module, target)
-
-
-@pytest.mark.parametrize("module, target", DNS)
-def test_dns(pair, module, target):
-    pair.compare(module, target)
-
-
-@pytest.mark.parametrize("module, target", ICMP)
-def test_icmp(pair, module, target):
-    pair.compare(module, target)
-
-
-@pytest.mark.parametrize("module, target", GRPC)
-def test_grpc(pair, module, target):
+@pytest.mark.parametrize("module, target", [*HTTP, *TCP, *DNS, *ICMP, *GRPC])
+def test_both_give_the_same_answer(pair, module, target):
     pair.compare(module, target)
 
 
