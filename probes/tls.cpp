@@ -1,6 +1,7 @@
 #include "probes/tls.hpp"
 
 #include "probes/file_stamp.hpp"
+#include "probes/releaser.hpp"
 #include "probes/tls_details.hpp"
 
 #include <openssl/err.h>
@@ -22,14 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-template <auto release>
-struct Releaser {
-    template <class T>
-    void operator()(T* pointer) const
-    {
-        release(pointer);
-    }
-};
 using Context = std::unique_ptr<SSL_CTX, Releaser<SSL_CTX_free>>;
 using Session = std::unique_ptr<SSL, Releaser<SSL_free>>;
 
@@ -309,7 +302,7 @@ void set_up_tls(void* context, const TlsOptions& options, const std::string& hos
         SSL_CTX_set1_cert_store(own, SSL_CTX_get_cert_store(shared));
     if (auto* certificate = SSL_CTX_get0_certificate(shared)) {
         STACK_OF(X509)* chain = nullptr;
-        SSL_CTX_get0_chain_certs(shared, &chain);
+        SSL_CTX_get0_chain_certs(shared, static_cast<void*>(&chain));
         SSL_CTX_use_certificate(own, certificate);
         SSL_CTX_set1_chain(own, chain);
         SSL_CTX_use_PrivateKey(own, SSL_CTX_get0_privatekey(shared));

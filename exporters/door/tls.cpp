@@ -1,5 +1,7 @@
 #include "exporters/door/tls.hpp"
 
+#include "probes/releaser.hpp"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -12,14 +14,6 @@ namespace keepwell {
 
 namespace {
 
-template <auto release>
-struct Releaser {
-    template <class T>
-    void operator()(T* pointer) const
-    {
-        release(pointer);
-    }
-};
 using Bytes = std::unique_ptr<BIO, Releaser<BIO_free>>;
 using Certificate = std::unique_ptr<X509, Releaser<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Releaser<EVP_PKEY_free>>;
