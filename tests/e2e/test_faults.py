@@ -56,7 +56,13 @@ def test_whatever_breaks_is_healed_alone_and_in_time(engine, name):
                     faults.keep(name, outcomes)
         log = watched.logs("keepwell")
     wrong = [each for each in outcomes if each.healer == "keepwell" and not as_it_should(each)]
-    assert not wrong, "\n".join(map(str, wrong)) + "\n" + log[-6000:]
+    assert not wrong, "\n".join(map(str, wrong)) + "\n" + about(wrong, log)
+
+
+def about(wrong, log):
+    """What keepwell said of the services that this is about."""
+    named = {f" service={name} " for each in wrong for name in (each.service, *each.others)}
+    return "\n".join(line for line in log.splitlines() if any(name in line for name in named))[-20000:]
 
 
 def as_it_should(outcome):
