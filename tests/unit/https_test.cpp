@@ -1,4 +1,4 @@
-#include "tests/catch.hpp"
+#include "tests/unit/http_peer.hpp"
 #include "tests/unit/tls_front.hpp"
 
 #include <ctime>
@@ -8,16 +8,6 @@ using namespace keepwell::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-const std::string good = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
-
-double fact(const ProbeResult& result, std::string_view name)
-{
-    for (const auto& each : result.facts)
-        if (each.name == name)
-            return each.value;
-    return -1;
-}
 
 // An HTTPS server whose certificate is signed by `authority`, and a spec that asks it.
 struct Site {
@@ -34,7 +24,7 @@ struct Site {
     asio::io_context loop{};
     Authority authority{};
     Leaf leaf;
-    ScriptedServer behind{loop, {{.send = good, .expect_end = "\r\n\r\n"}}, Fault::close};
+    ScriptedServer behind{loop, {reply(good)}, Fault::close};
     TlsFront front;
 };
 

@@ -37,14 +37,6 @@ ProbeResult ask(RedisSpec spec, const std::string& request, const std::string& r
     return result;
 }
 
-double fact(const ProbeResult& result, std::string_view name)
-{
-    for (const auto& each : result.facts)
-        if (each.name == name)
-            return each.value;
-    return -1;
-}
-
 }  // namespace
 
 TEST_CASE("redis: every answer to PING has its outcome and reason")

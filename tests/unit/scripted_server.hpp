@@ -143,4 +143,13 @@ inline ProbeResult run_now(asio::io_context& loop, ProbeSpec spec,
     return *result;
 }
 
+// The value of a fact; -1 without it.
+inline double fact(const ProbeResult& result, std::string_view name)
+{
+    for (const auto& each : result.facts)
+        if (each.name == name)
+            return each.value;
+    return -1;
+}
+
 }  // namespace keepwell::test

@@ -17,14 +17,6 @@ const Authority& authority()
     return one;
 }
 
-double fact(const ProbeResult& result, std::string_view name)
-{
-    for (const auto& each : result.facts)
-        if (each.name == name)
-            return each.value;
-    return 0;
-}
-
 double days_from_now(double days)
 {
     return std::chrono::duration<double>{std::chrono::system_clock::now().time_since_epoch()}.count() +
