@@ -20,9 +20,9 @@ void write_deliveries(Exposition& out, std::string_view name, std::string_view h
 
 void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
 {
-    const auto one = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
+    const auto one = [&](std::string_view name, std::string_view type, std::string_view help, auto value) {
         out.family(name, type, help);
-        out.sample({}, value);
+        out.sample({}, static_cast<double>(value));
     };
     out.family("keepwell_build_info", "gauge", "1, labelled with what this keepwell was built from.");
     out.sample(label("version", version) + "," + label("compiler", compiler), 1);
@@ -31,8 +31,7 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
     one("keepwell_config_last_reload_success_timestamp_seconds", "gauge",
         "When the configuration was last loaded.", figures.reload_ok_timestamp_seconds);
     one("keepwell_config_warnings", "gauge",
-        "Warnings about the configuration; `keepwell check` prints them.",
-        static_cast<double>(figures.config_warnings));
+        "Warnings about the configuration; `keepwell check` prints them.", figures.config_warnings);
     one("keepwell_stands_by", "gauge",
         "1 while another keepwell of the same stack may act, and this one only watches and signals.",
         figures.stands_by);
@@ -42,31 +41,28 @@ void Metrics::write_daemon(Exposition& out, const DaemonFigures& figures) const
         one("blackbox_exporter_config_last_reload_success_timestamp_seconds", "gauge",
             "When the modules were last loaded.", figures.modules_reload_ok_timestamp_seconds);
         one("blackbox_module_unknown_total", "counter", "Requests that named a module that there is not.",
-            static_cast<double>(figures.unknown_modules));
+            figures.unknown_modules);
     }
     if (figures.follows_engine) {
         one("keepwell_engine_up", "gauge",
             "Whether the Docker Engine answered the last look at its containers.", figures.engine_up);
         one("keepwell_engine_events_total", "counter", "Events of the Docker Engine that were heard.",
-            static_cast<double>(figures.engine_events));
+            figures.engine_events);
         one("keepwell_engine_looks_total", "counter", "Looks at the Docker Engine's containers.",
-            static_cast<double>(figures.engine_looks));
+            figures.engine_looks);
         one("keepwell_engine_failed_looks_total", "counter", "Looks that the Docker Engine did not answer.",
-            static_cast<double>(figures.engine_failed_looks));
+            figures.engine_failed_looks);
     }
     one("keepwell_self_doubt", "gauge",
         "1 while keepwell doubts itself: it was frozen, or everything fails at once.", monitor_->in_doubt());
     one("keepwell_loop_lateness_seconds", "gauge",
         "How late the scheduler was at worst since the scrape before.", figures.loop_lateness_seconds);
     one("keepwell_loop_late_ticks_total", "counter", "Ticks of the scheduler that came more than 50 ms late.",
-        static_cast<double>(figures.late_ticks));
-    one("keepwell_attempts_running", "gauge", "Attempts under way.",
-        static_cast<double>(figures.attempts_running));
+        figures.late_ticks);
+    one("keepwell_attempts_running", "gauge", "Attempts under way.", figures.attempts_running);
     one("keepwell_attempts_skipped_total", "counter",
-        "Attempts not begun because the one before had not ended.",
-        static_cast<double>(figures.skipped_attempts));
-    one("keepwell_alerts_firing", "gauge", "Alerts of keepwell's own that fire.",
-        static_cast<double>(figures.alerts_firing));
+        "Attempts not begun because the one before had not ended.", figures.skipped_attempts);
+    one("keepwell_alerts_firing", "gauge", "Alerts of keepwell's own that fire.", figures.alerts_firing);
     write_deliveries(out, "keepwell_alertmanager_deliveries_total",
                      "Alerts sent to Alertmanagers by what became of them.", figures.alertmanager);
     write_deliveries(out, "keepwell_webhook_deliveries_total", "Webhook events by what became of them.",

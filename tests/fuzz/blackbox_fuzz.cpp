@@ -3,18 +3,12 @@
 #include "daemon/reader.hpp"
 #include "exporters/blackbox/modules.hpp"
 #include "probes/dns_message.hpp"
-
-#include <cstdlib>
+#include "tests/fuzz/require.hpp"
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 // Files that a module names are looked for in a place where there are none.
 void read_modules(std::string_view text)

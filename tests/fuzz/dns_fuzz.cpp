@@ -1,18 +1,12 @@
 // What a DNS server answers, and the lines of a hosts file. The first byte says which reader gets the rest.
 #include "probes/dns_channel.hpp"
 #include "probes/hosts_file.hpp"
-
-#include <cstdlib>
+#include "tests/fuzz/require.hpp"
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 void read_records(RecordType type, std::string_view answer)
 {

@@ -3,19 +3,14 @@
 #include "probes/container.hpp"
 #include "probes/engine_stream.hpp"
 #include "probes/own_container.hpp"
+#include "tests/fuzz/require.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 // All that is handed on, one after the other, and what was wrong.
 template <class Reader>

@@ -5,18 +5,12 @@
 #include "probes/http_reply.hpp"
 #include "probes/printable.hpp"
 #include "probes/reply_reader.hpp"
-
-#include <cstdlib>
+#include "tests/fuzz/require.hpp"
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 void read_url(std::string_view text)
 {

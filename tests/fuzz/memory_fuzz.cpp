@@ -1,26 +1,17 @@
 #include "daemon/memory.hpp"
+#include "tests/fuzz/require.hpp"
 #include "tests/unit/stacks.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-
-namespace {
-
-void promised(bool kept)
-{
-    if (!kept)
-        std::abort();
-}
-
-}  // namespace
 
 // A state file of anybody's: whatever it says, what is remembered keeps to the policy, and what is written of
 // it is read back without a complaint.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
     using namespace keepwell;
+    using test::require;
     const auto now = Clock::time_point{std::chrono::hours{1}};
     const auto wall = WallTime{std::chrono::hours{24 * 365 * 56}};
     const StackSpec spec{.services = {test::service("db"), test::service("api", {{.service = "db"}})}};
@@ -28,22 +19,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Alerts alerts;
     const auto complaint = recall({reinterpret_cast<const char*>(data), size}, monitor, &alerts, now, wall);
     for (const auto& [key, alert] : alerts.all())
-        promised(find_alert_rule(key.rule) && alert.firing() && *alert.fired_at <= wall);
+        require(find_alert_rule(key.rule) && alert.firing() && *alert.fired_at <= wall);
     for (InstanceId id = 0; id < 2; ++id) {
         const auto& record = monitor.instance(id).record;
         const auto& policy = spec.services[id].restart;
-        promised(record.recent.size() <= static_cast<std::size_t>(policy.max));
-        promised(std::ranges::is_sorted(record.recent));
-        promised(record.recent.empty() || record.recent.back() <= now);
-        promised(record.not_before <= now + 2 * policy.backoff_max.value);
-        promised(record.in_a_row >= 0);
-        promised(!complaint || !record.recent.empty());  // the safe choice: restarted a moment ago
+        require(record.recent.size() <= static_cast<std::size_t>(policy.max));
+        require(std::ranges::is_sorted(record.recent));
+        require(record.recent.empty() || record.recent.back() <= now);
+        require(record.not_before <= now + 2 * policy.backoff_max.value);
+        require(record.in_a_row >= 0);
+        require(!complaint || !record.recent.empty());  // the safe choice: restarted a moment ago
     }
     Monitor again{Stack{spec}, {}, now, 1};
     Alerts alerts_again;
-    promised(!recall(memory_text(monitor, alerts, now, wall), again, &alerts_again, now, wall));
-    promised(alerts_again.all().size() == alerts.all().size());
+    require(!recall(memory_text(monitor, alerts, now, wall), again, &alerts_again, now, wall));
+    require(alerts_again.all().size() == alerts.all().size());
     for (InstanceId id = 0; id < 2; ++id)
-        promised(again.instance(id).record.quarantined == monitor.instance(id).record.quarantined);
+        require(again.instance(id).record.quarantined == monitor.instance(id).record.quarantined);
     return 0;
 }

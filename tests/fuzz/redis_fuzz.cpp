@@ -3,18 +3,12 @@
 #include "probes/heartbeat.hpp"
 #include "probes/redis_reply.hpp"
 #include "probes/redis_session.hpp"
-
-#include <cstdlib>
+#include "tests/fuzz/require.hpp"
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 std::string shown(const RedisReply& reply)
 {

@@ -4,20 +4,15 @@
 #include "probes/duration.hpp"
 #include "probes/hex_bytes.hpp"
 #include "probes/pattern.hpp"
+#include "tests/fuzz/require.hpp"
 
 #include <array>
-#include <cstdlib>
 #include <string>
 
 using namespace keepwell;
+using test::require;
 
 namespace {
-
-void require(bool holds)
-{
-    if (!holds)
-        std::abort();
-}
 
 void read_bytes(std::string_view text)
 {
