@@ -51,7 +51,8 @@ def test_the_package_holds_the_programs_the_unit_the_documents_and_a_configurati
     run("dpkg-deb", "-x", packages["keepwell"], tmp_path)
     found = files_below(tmp_path)
     assert {"usr/bin/keepwell", "usr/libexec/keepwell/keepwelld", "usr/lib/systemd/system/keepwell.service",
-            "etc/keepwell/keepwell.yaml", "usr/share/doc/keepwell/reference.md", "usr/share/doc/keepwell/copyright"} <= found
+            "etc/keepwell/keepwell.yaml", "usr/share/doc/keepwell/reference.md", "usr/share/doc/keepwell/copyright",
+            "usr/share/keepwell/dashboards/keepwell-stack.json", "usr/share/keepwell/dashboards/rules/alerts.yml"} <= found
     assert not [each for each in found if "decisions" in each or each.startswith("usr/include")]
     assert_works(tmp_path, "usr", tmp_path / "etc/keepwell/keepwell.yaml")
     listed = run("dpkg-deb", "-c", packages["keepwell"]).splitlines()
