@@ -45,16 +45,22 @@ function noteNothing() { $("nothing").hidden = rows().some((row) => row.offsetPa
 
 // --- what is replaced ---
 
-// A row that is replaced keeps what the reader did to it: its fold, and the focus.
+// Which of a row's elements it is, in a way that also fits the row that comes after: one of a probe stands with that probe.
+function placeIn(row, element) {
+  const probe = [...row.querySelectorAll("li")].indexOf(element.closest("li"));
+  return `${element.tagName}.${element.className} ${probe}`;
+}
+// A row that is replaced keeps what the reader did to it: its fold, how far its outputs are scrolled, and the focus.
 function replaceElement(old, fresh) {
-  const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  const place = focused && focused.tagName + "." + focused.className;
+  const focused = old.contains(document.activeElement) ? placeIn(old, document.activeElement) : null;
   const open = old.querySelector("details")?.open;
+  const scrolled = new Map([...old.querySelectorAll("pre")].map((pre) => [placeIn(old, pre), [pre.scrollLeft, pre.scrollTop]]));
   old.replaceWith(fresh);
   if (open && fresh.querySelector("details")) fresh.querySelector("details").open = true;
-  if (place) {
-    const again = [...fresh.querySelectorAll("summary, a, button")];
-    (again.find((each) => each.tagName + "." + each.className === place) ?? again[0])?.focus({ preventScroll: true });
+  for (const pre of fresh.querySelectorAll("pre")) pre.scrollTo(...(scrolled.get(placeIn(fresh, pre)) ?? [0, 0]));
+  if (focused) {
+    const again = [...fresh.querySelectorAll("summary, a, button, pre")];
+    (again.find((each) => placeIn(fresh, each) === focused) ?? again[0])?.focus({ preventScroll: true });
   }
 }
 // Those that need a look stand first; alike ones in the order of the configuration.

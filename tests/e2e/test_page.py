@@ -310,6 +310,22 @@ def test_a_fold_and_the_focus_outlive_what_is_told(build, chrome, web):
         assert chrome.execute_script("return document.activeElement === document.querySelector('#service-0 summary')")
 
 
+def test_who_reads_an_output_by_keyboard_stays_where_he_is(build, chrome):
+    script = "seq -f 'line %g' 60; date +%N; exit 1"  # another output each time
+    config = {"services": {"talker": {"probes": [{"exec": ["true"], **keepwell.FAST}, {"exec": {"shell": script}, "name": "long", **keepwell.FAST}]}}}
+    with keepwell.running(build, config) as daemon:
+        daemon.wait_state("talker", "unhealthy")
+        open_page(chrome, daemon)
+        press(chrome, "talker", "summary")
+        seen = chrome.wait(lambda: chrome.execute_script("""const pre = document.querySelector('#rows pre');
+            pre.focus(); pre.scrollTop = 70; return document.activeElement === pre && pre.textContent"""))
+        for _ in range(2):
+            chrome.wait(lambda: seen != row(chrome, "talker", "querySelector('pre').textContent"), what="the next output")
+            seen, focused, scrolled = chrome.execute_script("""const pre = document.querySelector('#rows pre');
+                return [pre.textContent, document.activeElement === pre, pre.scrollTop]""")
+            assert focused and scrolled == 70
+
+
 def test_the_page_follows_a_reload_and_a_restart_of_keepwell(build, chrome, web):
     with servers.redis() as redis:
         config = small_stack(redis, web)
@@ -380,6 +396,37 @@ def test_it_can_be_read_on_every_screen(chrome, broken, name, how):
         assert chrome.one(selector).accessible_name or selector == "header", selector
     assert [chrome.one(selector).aria_role for selector in ("#rows tr", "#rows th", "#rows td", "table", "main")] == \
         ["row", "rowheader", "cell", "table", "main"]
+
+
+@pytest.fixture(scope="module")
+def wordy(build, web):
+    """Names, reasons and notes as long as they get, and an instance in quarantine, which has both buttons."""
+    long_name = "warehouse-import-" + "x" * 40
+    restart = {"mode": "act", "backoff": "100ms", "backoff_max": "100ms", "max": 1, "command": {"argv": ["true"]}}
+    services = {"cache": {"probes": [keepwell.http(web.url)]}, "api": {"probes": [keepwell.http(web.url)]},
+                "nginx": {"probes": [keepwell.http(web.url)]}, long_name: {"probes": [keepwell.http(web.url)]},
+                "chatty": {"probes": [{"exec": {"shell": f"echo error: {'y' * 190}; exit 1"}, **keepwell.FAST}]},
+                "broken": {"probes": [{"exec": ["false"], **keepwell.FAST}], "restart": restart}}
+    with keepwell.running(build, {"project": "p" * 60, "services": services}) as daemon:
+        daemon.wait_state("nginx", "healthy")
+        daemon.wait_state("chatty", "unhealthy")
+        daemon.wait_hold("broken", "quarantined")
+        daemon.post("/api/v1/maintenance/api?note=" + "z" * 200)
+        yield daemon
+
+
+@pytest.mark.parametrize("width", [320, 390, 760, 761, 800, 900, 1024, 1100, 1200, 1201, 1280])
+def test_no_width_pushes_anything_off_the_screen(chrome, broken, wordy, width):
+    for daemon, name in ((broken, "broken"), (wordy, "wordy")):
+        for dark in (False, True):
+            chrome.emulate(width=width, height=900, phone=width < 500, dark=dark)
+            open_page(chrome, daemon)
+            chrome.screenshot(f"{name}-{width}{'-dark' if dark else ''}")
+            assert chrome.execute_script("return document.documentElement.scrollWidth") <= width, name
+            outside = chrome.execute_script("""return [...document.querySelectorAll('#rows button, #rows .state, #rows .name bdi')]
+                .map((each) => [each.textContent, each.getBoundingClientRect()])
+                .filter(([, box]) => !(box.left >= 0 && box.right <= innerWidth && box.width > 0)).map(([text]) => text)""")
+            assert outside == [], name
 
 
 def test_thousands_of_services_stay_usable(build, chrome):
