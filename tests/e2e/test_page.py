@@ -312,7 +312,8 @@ def test_a_fold_and_the_focus_outlive_what_is_told(build, chrome, web):
 
 def test_who_reads_an_output_by_keyboard_stays_where_he_is(build, chrome):
     script = "seq -f 'line %g' 60; date +%N; exit 1"  # another output each time
-    config = {"services": {"talker": {"probes": [{"exec": ["true"], **keepwell.FAST}, {"exec": {"shell": script}, "name": "long", **keepwell.FAST}]}}}
+    probes = [{"exec": ["true"], **keepwell.FAST}, {"exec": {"shell": script}, "name": "long", **keepwell.FAST}]
+    config = {"services": {"talker": {"probes": probes}}}
     with keepwell.running(build, config) as daemon:
         daemon.wait_state("talker", "unhealthy")
         open_page(chrome, daemon)
