@@ -81,6 +81,8 @@ void Loader::load(const Node& root)
         found_ = nullptr;
     else if (!found_)
         found_ = &nothing_yet;  // services of the file may stand for containers that nobody has looked for
+    if (const auto* webhooks = root.find("webhooks"))
+        check_webhook_names(reader_, *webhooks, config_.webhooks);
     if (const auto* project = root.find("project"); project && project->is_scalar()) {
         const auto step = reader_.enter("project");
         check_name(reader_, project->mark, keys_.project, found(*project));

@@ -1,5 +1,7 @@
 #include "daemon/config_check.hpp"
 
+#include "daemon/config_probe.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -167,6 +169,30 @@ void check_dependencies(Reader& reader, const Node& services, StackSpec& stack,
         ids.emplace(stack.services[i].name, i);
     check_dangling(reader, services, stack, ids, optional_edges);
     CircleSearch{reader, services, stack, ids}.run();
+}
+
+void check_webhook_names(Reader& reader, const Node& list, const std::vector<WebhookSettings>& webhooks)
+{
+    std::unordered_set<std::string> taken{"alertmanager"};
+    const auto check = [&](const Node& node, const std::string& name, const std::string& name_shown) {
+        if (!is_name(name))
+            check_name(reader, node.place(), name, name_shown);
+        else if (!taken.insert(name).second)
+            reader.complain(node.place(), "there is another receiver " + name_shown,
+                            "give each a name of its own");
+    };
+    const auto in_list = reader.enter("webhooks");
+    for (std::size_t i = 0; i < webhooks.size(); ++i) {
+        const auto in_entry = reader.enter(i);
+        const auto& entry = list.is_sequence() ? list.children[i] : list;
+        const auto name = name_of_webhook(webhooks[i], i);
+        if (const auto* given = entry.find("name")) {
+            const auto in_name = reader.enter("name");
+            check(*given, name, found(*given));
+        } else {
+            check(entry, name, shown(name));
+        }
+    }
 }
 
 void warn_of_oversights(Reader& reader, const Node& services, const StackSpec& stack)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "daemon/reader.hpp"
+#include "daemon/receiver.hpp"
 #include "daemon/stack.hpp"
 
 #include <set>
@@ -14,6 +15,10 @@ using OptionalEdges =
     std::set<std::pair<std::size_t, std::string>>;  // which service, and what it may do without
 void check_dependencies(Reader& reader, const Node& services, StackSpec& stack,
                         const OptionalEdges& optional_edges);
+
+// Names of webhooks are words for a command line and a log, and each is one receiver's alone. `list` is the
+// node of `webhooks:`.
+void check_webhook_names(Reader& reader, const Node& list, const std::vector<WebhookSettings>& webhooks);
 
 // What probably is not meant: services that nothing probes, gates that are never asked, `act` without a
 // command.

@@ -1,5 +1,7 @@
 #include "daemon/receiver.hpp"
 
+#include "probes/http_field.hpp"
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -19,15 +21,6 @@ bool is_label_name(std::string_view name)
            });
 }
 
-bool is_header_name(std::string_view name)
-{
-    constexpr std::string_view besides = "!#$%&'*+-.^_`|~";  // RFC 9110, 5.6.2: token
-    return !name.empty() && std::ranges::all_of(name, [&](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               besides.contains(c);
-    });
-}
-
 std::string lower(std::string_view text)
 {
     std::string result{text};
@@ -42,11 +35,6 @@ bool is_ours(std::string_view name)
     const auto known = lower(name);
     return known.starts_with("x-keepwell-") || known == "content-type" || known == "content-length" ||
            known == "transfer-encoding" || known == "host";
-}
-
-bool is_header_value(std::string_view value)
-{
-    return std::ranges::none_of(value, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
 // In the order of WebhookFormat. Whoever reads these must not be called by what a server said: Slack has its
@@ -142,7 +130,7 @@ bool WebhookSettings::wants(std::string_view event) const
 std::vector<std::string> WebhookSettings::faults() const
 {
     std::vector<std::string> found;
-    if (const auto parsed = Url::parse(url.reveal()); !parsed)
+    if (const auto parsed = Url::parse(url.reveal(), "`headers`, such as Authorization: Basic ..."); !parsed)
         found.push_back("url: " + parsed.error());
     for (const auto& event : events)
         if (std::ranges::find(webhook_events, event) == webhook_events.end())
@@ -151,10 +139,10 @@ std::vector<std::string> WebhookSettings::faults() const
     for (const auto& [header, value] : headers) {
         if (is_ours(header))
             found.push_back("headers: " + header + " is set by keepwell itself");
-        if (!is_header_name(header) || !is_header_value(value.text()))
+        if (!is_token(header) || !is_field_value(value.text()))
             found.push_back("headers: \"" + header + "\" or its value cannot be sent as a header");
     }
-    if (!is_header_value(content_type))
+    if (!is_field_value(content_type))
         found.emplace_back("content_type: it cannot be sent as a header");
     if (auto fault = fault_of(form_of(*this)); !fault.empty())
         found.push_back(std::move(fault));

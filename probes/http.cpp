@@ -1,9 +1,9 @@
 #include "probes/http.hpp"
 
+#include "probes/http_field.hpp"
 #include "probes/printable.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <optional>
 
@@ -192,26 +192,11 @@ Verdict judge(const HttpSpec& spec, const HttpReply& reply)
 
 // ---- what no single field can know ----
 
-bool is_token(std::string_view text)
-{
-    constexpr std::string_view others = "!#$%&'*+-.^_`|~";  // RFC 9110 §5.6.2
-    return !text.empty() && std::ranges::all_of(text, [&](unsigned char c) {
-        return (c < 0x80 && std::isalnum(c)) || others.contains(static_cast<char>(c));
-    });
-}
-
-bool is_field_value(std::string_view text)
-{
-    return std::ranges::none_of(text, [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
-}
-
 void header_faults(const HttpSpec& spec, std::vector<std::string>& faults)
 {
     for (const auto& [name, value] : spec.headers) {
-        if (!is_token(name))
-            faults.push_back("headers: \"" + excerpt(name) + "\" is not a header name");
-        else if (!is_field_value(value))
-            faults.push_back("headers: the value of " + name + " has control characters");
+        if (auto fault = header_fault(name, value); !fault.empty())
+            faults.push_back(std::move(fault));
         else if (same_name(name, "Authorization") && (!spec.bearer_token.empty() || !spec.password.empty()))
             faults.push_back("headers: Authorization is set by bearer_token, or by username and password");
         else if (same_name(name, "Content-Length") || same_name(name, "Transfer-Encoding"))
@@ -231,8 +216,8 @@ void connection_faults(const HttpSpec& spec, std::vector<std::string>& faults)
         faults.push_back("username and bearer_token exclude each other");
     if (spec.username.contains(':'))
         faults.push_back("username: basic authentication allows no ':' in it");
-    if (!is_field_value(spec.bearer_token.reveal()))
-        faults.push_back("bearer_token: it has control characters; does its file hold more than one line?");
+    if (auto fault = bearer_token_fault(spec.bearer_token.reveal()); !fault.empty())
+        faults.push_back(std::move(fault));
     if (!spec.unix_socket.empty() && !spec.connect_to.empty())
         faults.push_back("unix_socket and connect_to exclude each other");
     if (spec.unix_socket.size() >= 108)
@@ -250,8 +235,8 @@ void connection_faults(const HttpSpec& spec, std::vector<std::string>& faults)
 std::vector<std::string> HttpSpec::faults() const
 {
     std::vector<std::string> faults;
-    if (!is_token(method) || same_name(method, "CONNECT"))
-        faults.push_back("method: \"" + excerpt(method) + "\" is not a request method");
+    if (auto fault = method_fault(method); !fault.empty())
+        faults.push_back(std::move(fault));
     header_faults(*this, faults);
     connection_faults(*this, faults);
     for (const auto& check : json)

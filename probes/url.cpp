@@ -21,8 +21,10 @@ std::string lower(std::string_view text)
 
 std::string bracketed(const std::string& host) { return host.contains(':') ? "[" + host + "]" : host; }
 
-// Printable ASCII only: what is not has to be written as %XX, and a host in its xn-- form.
+// Printable ASCII only.
 bool is_url_character(char c) { return c > ' ' && c < 0x7f; }
+
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
 bool has_port(std::string_view authority)
 {
@@ -32,26 +34,27 @@ bool has_port(std::string_view authority)
 
 }  // namespace
 
-std::expected<Url, std::string> Url::parse(std::string_view text)
+std::expected<Url, std::string> Url::parse(std::string_view text, std::string_view credentials_go)
 {
     Url url;
     const auto scheme_end = text.find("://");
     const auto scheme = scheme_end == text.npos ? std::string{} : lower(text.substr(0, scheme_end));
     if (scheme != "http" && scheme != "https")
         return std::unexpected("expected a URL that begins with http:// or https://");
+    url.secure_ = scheme == "https";
+    auto rest = text.substr(scheme_end + 3);
+    const auto authority = rest.substr(0, rest.find_first_of("/?#"));
+    if (!std::ranges::all_of(authority, is_ascii))
+        return std::unexpected("a host name is ASCII: write it in its xn-- form");
     if (!std::ranges::all_of(text, is_url_character))
         return std::unexpected("a URL has no spaces, control or non-ASCII characters: write them as %XX");
-    url.secure_ = scheme == "https";
-
-    auto rest = text.substr(scheme_end + 3);
     rest = rest.substr(0, rest.find('#'));
-    const auto authority = rest.substr(0, rest.find_first_of("/?"));
     url.target_ = rest.substr(authority.size());
     if (!url.target_.starts_with('/'))
         url.target_.insert(0, "/");
     if (authority.contains('@'))
-        return std::unexpected(
-            "credentials do not belong into a URL, which is logged: use username and password");
+        return std::unexpected("credentials do not belong into a URL, which is logged: use " +
+                               std::string{credentials_go});
 
     std::string with_port{lower(authority)};
     if (!has_port(with_port))

@@ -16,7 +16,9 @@ public:
     Url() = default;
 
     static constexpr std::string_view type_name = "http(s) URL";
-    static std::expected<Url, std::string> parse(std::string_view text);
+    // What is wrong, in words, repeats nothing of the text. `credentials_go` says where they go instead.
+    static std::expected<Url, std::string> parse(std::string_view text,
+                                                 std::string_view credentials_go = "username and password");
 
     std::string whole() const;      // what goes to the server; its query may hold secrets
     std::string text() const;       // for people: without the query, at most 200 characters

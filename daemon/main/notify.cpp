@@ -17,8 +17,8 @@ namespace keepwell {
 
 namespace {
 
-constexpr auto test_lasts =
-    std::chrono::minutes{5};  // Alertmanager waits for a group before it tells anybody
+// Alertmanager waits for a group before it tells anybody.
+constexpr std::chrono::seconds test_lasts = std::chrono::minutes{5};
 
 struct Receiver {
     std::string name{};
@@ -149,14 +149,15 @@ int notify_test_command(const CommandOptions& options)
         fmt::print(stderr, "keepwell: {} has no receivers: add `alertmanager` or `webhooks`\n", options.file);
         return exit_usage;
     }
-    std::string names;
+    std::vector<std::string> names;  // of a cluster's members it is the same
     for (const auto& each : receivers)
-        names += (names.empty() ? "" : ", ") + each.name;
+        if (std::ranges::find(names, each.name) == names.end())
+            names.push_back(each.name);
     if (!options.receiver.empty())
         std::erase_if(receivers, [&](const Receiver& each) { return each.name != options.receiver; });
     if (receivers.empty()) {
         fmt::print(stderr, "keepwell: no receiver \"{}\" in {}; there are: {}\n", options.receiver,
-                   options.file, names);
+                   options.file, fmt::join(names, ", "));
         return exit_usage;
     }
     if (options.dry_run) {

@@ -3,6 +3,7 @@
 #include "daemon/document.hpp"
 #include "daemon/reader.hpp"
 #include "probes/dns_message.hpp"
+#include "probes/http_field.hpp"
 #include "probes/transfer.hpp"
 
 #include <algorithm>
@@ -62,6 +63,18 @@ std::vector<std::string> HttpModule::faults() const
     std::vector<std::string> faults;
     if (std::ranges::none_of(codings, [&](auto known) { return same_name(known, compression); }))
         faults.emplace_back("compression: expected gzip, br, deflate or identity");
+    const auto note = [&](std::string fault) {
+        if (!fault.empty())
+            faults.push_back(std::move(fault));
+    };
+    if (!method.empty())
+        note(method_fault(method));
+    for (const auto& [name, value] : headers)
+        note(header_fault(name, value));
+    note(bearer_token_fault(bearer_token.reveal()));
+    if (authorization &&
+        !(is_token(authorization->type) && is_field_value(authorization->credentials.reveal())))
+        faults.emplace_back("authorization: its type or credentials cannot be sent as a header");
     for (const auto& [name, value] : headers)
         if (same_name(name, "Accept-Encoding") && !compression.empty() && !accepts(value, compression))
             faults.push_back("headers: this Accept-Encoding does not accept the compression " + compression);

@@ -1,5 +1,6 @@
 """`keepwell notify test`, and messages as chats take them, on real receivers."""
 
+import datetime
 import http.server
 import json
 import subprocess
@@ -77,6 +78,31 @@ def test_what_does_not_arrive_is_told_without_secrets(build, tmp_path, receiver)
     assert second.endswith(": seen /<secret>")
 
 
+def test_the_test_of_an_alertmanager_lasts_five_minutes(build, tmp_path):
+    done = notify(build, tmp_path, {"alertmanager": "http://127.0.0.1:1"}, "--dry-run")
+    alert, = json.loads(done.stdout[done.stdout.index("\n["):])
+    begin, end = (datetime.datetime.fromisoformat(alert[key].replace("Z", "+00:00")) for key in ("startsAt", "endsAt"))
+    assert end - begin == datetime.timedelta(minutes=5) and "after five minutes" in alert["annotations"]["description"]
+
+
+def test_each_receiver_has_a_name_of_its_own(build, tmp_path):
+    def refused(*names):
+        hooks = "".join(f"  - {{url: 'http://x/'{', name: ' + name if name else ''}}}\n" for name in names)
+        done = notify(build, tmp_path, "webhooks:\n" + hooks, "--dry-run")
+        assert done.returncode in (0, 100)
+        return [line for line in done.stderr.splitlines() if "warning" not in line]
+
+    assert refused("chat", "", "webhook-1") == []
+    place = f"{tmp_path}/keepwell.yaml"
+    assert refused("chat", "chat") == [
+        f'{place}:3:24: webhooks[1].name: there is another receiver "chat"; give each a name of its own']
+    assert "there is another receiver \"alertmanager\"" in refused("alertmanager")[0]
+    assert refused("webhook-2", "")[0].startswith(f"{place}:3:5: webhooks[1]: there is another receiver \"webhook-2\"")
+    for name in ('"a\\nb"', "'a b'", '"-a"'):
+        only, = refused(name)
+        assert f"{place}:2:24: webhooks[0].name: " in only and "cannot be a name" in only
+
+
 def test_a_receiver_that_hangs_is_given_up_on(build, tmp_path):
     with observability.alertmanager() as alertmanager:
         alertmanager.freeze()
@@ -107,6 +133,8 @@ def test_bad_templates_are_refused_at_their_place(build, tmp_path):
     assert done.returncode == 100 and "has no receivers" in done.stderr
     done = notify(build, tmp_path, "webhooks: [http://127.0.0.1:1/]\n", "slack")
     assert done.returncode == 100 and 'no receiver "slack"' in done.stderr and "there are: webhook-1" in done.stderr
+    done = notify(build, tmp_path, {"alertmanager": ["http://127.0.0.1:1", "http://127.0.0.1:2"], "webhooks": ["http://127.0.0.1:1/"]}, "no")
+    assert "there are: alertmanager, webhook-1\n" in done.stderr
 
 
 def test_the_help_has_examples(build):

@@ -45,7 +45,11 @@ TEST_CASE("url: what is refused, and the hint that comes with it")
         {"http://web:/", "port"},
         {"http://we b/", "spaces"},
         {"http://web/a\r\nX: y", "control"},
-        {"http://web/\xc3\xa4", "ASCII"},
+        {"http://web/\xc3\xa4", "%XX"},
+        {"http://w\xc3\xa4"
+         "b/",
+         "xn--"},
+        {"http://web#\xc3\xa4", "%XX"},
         {"http://web\\@evil/", "username"},
         {"http://::1/", "brackets"},
         {"http://[web]/", "IPv6"},
@@ -55,6 +59,11 @@ TEST_CASE("url: what is refused, and the hint that comes with it")
     REQUIRE_FALSE(url.has_value());
     CHECK(url.error().find(hint) != std::string::npos);
     CHECK(url.error().find("secret") == std::string::npos);
+}
+
+TEST_CASE("url: where credentials go instead depends on who asks")
+{
+    CHECK(Url::parse("http://me:secret@web/", "headers").error().ends_with("use headers"));
 }
 
 TEST_CASE("url: an origin is scheme, host and port")
