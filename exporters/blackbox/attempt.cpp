@@ -1,7 +1,7 @@
 #include "exporters/blackbox/attempt.hpp"
 
-#include "daemon/problem.hpp"
 #include "daemon/timestamp.hpp"
+#include "exporters/blackbox/target.hpp"
 #include "exporters/exposition.hpp"
 #include "probes/deadline.hpp"
 #include "probes/runner.hpp"
@@ -75,7 +75,7 @@ asio::awaitable<bool> run(SharedAttempt attempt)
 {
     const auto limit = seconds(attempt->deadline() - attempt->started());
     attempt->info("begins", {{"module", attempt->module_name()},
-                             {"target", without_credentials(attempt->target())},
+                             {"target", shown_target(attempt->target())},
                              {"prober", std::string{name_of(attempt->module().prober)}},
                              {"timeout_seconds", fmt::format("{:.3g}", limit)}});
     const auto answer = co_await within(attempt->deadline() + grace, guarded(attempt));

@@ -1,6 +1,7 @@
 #include "exporters/blackbox/attempt.hpp"
 #include "exporters/blackbox/lookup.hpp"
 #include "exporters/blackbox/redirect.hpp"
+#include "exporters/blackbox/target.hpp"
 #include "probes/deadline.hpp"
 #include "probes/resolver.hpp"
 #include "probes/runner.hpp"
@@ -318,7 +319,7 @@ asio::awaitable<bool> probe_http(SharedAttempt attempt)
     if (!target.starts_with("http://") && !target.starts_with("https://"))
         target = "http://" + target;
     HttpRequest request;
-    auto url = Url::parse(without_user(std::move(target), request));
+    auto url = Url::parse(encoded(without_user(std::move(target), request)));
     if (!url)
         co_return attempt->fail("the target is no URL", {{"why", url.error()}});
     request.url = *std::move(url);

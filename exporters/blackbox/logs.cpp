@@ -1,7 +1,7 @@
 #include "exporters/blackbox/logs.hpp"
 
-#include "daemon/problem.hpp"
 #include "daemon/reader.hpp"  // whose rows text_of() shows
+#include "exporters/blackbox/target.hpp"
 #include "probes/printable.hpp"
 
 #include <fmt/format.h>
@@ -57,9 +57,9 @@ std::string Logs::list() const
         "The last attempts; /logs?id=ID shows one.\n\n     ID  RESULT   MODULE                TARGET\n";
     for (const auto* records : {&last_, &failures_})
         for (auto each = records->rbegin(); each != records->rend(); ++each)
-            text += fmt::format("{:7}  {:7}  {:20}  {}\n", each->id, each->success ? "success" : "failure",
-                                printable(each->attempt->module_name()),
-                                printable(without_credentials(each->attempt->target())));
+            text +=
+                fmt::format("{:7}  {:7}  {:20}  {}\n", each->id, each->success ? "success" : "failure",
+                            printable(each->attempt->module_name()), shown_target(each->attempt->target()));
     return text;
 }
 

@@ -1,5 +1,6 @@
 #include "exporters/blackbox/lookup.hpp"
 
+#include "exporters/blackbox/target.hpp"
 #include "probes/dns_reply.hpp"
 #include "probes/hosts_file.hpp"
 #include "probes/resolver.hpp"
@@ -68,9 +69,15 @@ asio::awaitable<std::optional<asio::ip::address>> look_up(std::string host, IpPr
         why = failure.verdict.detail;
     }
     sheet.set(gauge::lookup_time, seconds(Clock::now() - begun));
+    for (auto& each : addresses)  // Go holds ::ffff:127.0.0.1 for 127.0.0.1
+        if (each.is_v6() && each.to_v6().is_v4_mapped())
+            each = asio::ip::make_address_v4(asio::ip::v4_mapped, each.to_v6());
     const auto chosen = choose(addresses, preferred, fallback);
     if (!chosen) {
-        attempt->fail("cannot resolve the target", {{"host", host}, {"why", why}});
+        const auto host_shown = shown_target(host);
+        if (host_shown != host)
+            why = "this is no name of a host";  // and what the resolver says of it may repeat it
+        attempt->fail("cannot resolve the target", {{"host", host_shown}, {"why", why}});
         co_return std::nullopt;
     }
     sheet.set(gauge::ip_protocol, chosen->is_v4() ? 4 : 6);

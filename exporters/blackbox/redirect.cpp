@@ -1,5 +1,6 @@
 #include "exporters/blackbox/redirect.hpp"
 
+#include "exporters/blackbox/target.hpp"
 #include "probes/curl.hpp"
 #include "probes/probe.hpp"
 
@@ -65,7 +66,7 @@ std::optional<HttpRequest> Redirects::next(const HttpRequest& request, const Htt
     if (!is_redirect(reply))
         return {};
     const auto location = header_of(reply, "Location");
-    auto url = Url::parse(absolute_url(request.url, location));
+    auto url = Url::parse(encoded(absolute_url(request.url, location)));
     if (!url)
         throw Failure{rejected(Reason::protocol_error, "redirected to an address that is not understood")};
     keep_cookies(request.url.address().host, reply);

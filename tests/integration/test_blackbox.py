@@ -43,6 +43,11 @@ server { listen @PORT@;
   location = /zipped { gzip on; gzip_min_length 1; types { text/html txt; } alias @DIR@/file.txt; }
   location = /always-zipped { add_header Content-Encoding gzip; alias @DIR@/file.txt.gz; }
   location = /hangs-up { return 444; }
+  location = "/a b" { return 200 "a space"; }
+  location = /\u00fc { return 200 "an umlaut"; }
+  location = "/c|d<e>" { if ($request_uri != "/c%7Cd%3Ce%3E") { return 400; } return 200 "encoded"; }
+  location = /to-space { return 302 "/a b"; }
+  location = /to-umlaut { return 302 /\u00fc; }
   location = /two { add_header X-Two one; add_header X-Two two; return 200 "x"; }
   location = /private { auth_basic shop; auth_basic_user_file @DIR@/users; alias @DIR@/file.txt; }
   location = /bearer { if ($http_authorization != "Bearer t0ken") { return 401; } return 200 "come in"; } }
@@ -174,6 +179,10 @@ HTTP = [
        "gzip", "gzip_with_header", "small", "small_rules", "body_must_match", "body_must_not_match", "header_must_match")],
     ("http_2xx", "127.0.0.1:{web}/"),
     ("http_2xx", "http://localhost:{web}/"),
+    ("http_2xx", "http://[::ffff:127.0.0.1]:{web}/"),
+    *[(module, "http://127.0.0.1:{web}/" + path) for module in ("http_2xx", "ip4") for path in ("a b", "\u00fc", "to-space", "to-umlaut")],
+    ("http_2xx", "127.0.0.1:{web}/\u00fc?a=\u00fc|b"),
+    ("http_2xx", "http://127.0.0.1:{web}/c|d<e>"),
     ("ip6_only", "http://localhost:{web}/"),
     ("http_2xx", "http://shop:secret@127.0.0.1:{web}/private"),
     *[("http_2xx", "http://127.0.0.1:{web}/" + path) for path in
@@ -222,6 +231,7 @@ HTTP = [
 TCP = [
     *[("tcp_connect", target) for target in ("127.0.0.1:{silent}", "localhost:{silent}", "127.0.0.1:1", "nowhere.invalid:1",
                                              "127.0.0.1", "[::1]:1")],
+    ("tcp_connect", "[::ffff:127.0.0.1]:{silent}"),
     ("tcp_from", "127.0.0.1:{whose}"),
     *[(module, "127.0.0.1:{" + port + "}") for module in ("tls_connect", "tls_strict", "tls_insecure")
       for port in ("tls", "expired", "misnamed", "web", "cut")],
@@ -579,6 +589,22 @@ def test_the_log_says_what_happened_and_keeps_secrets(pair):
             assert url in page and "secret>" in page and "t0ken" not in page and "password: secret" not in page, page
 
 
+def test_what_a_target_hides_is_shown_nowhere_and_targets_are_told_apart(pair):
+    web = f"127.0.0.1:{pair.ports['web']}"
+    targets = [f"http://{web}/?token=abcd{i}&verbose" for i in range(2)]
+    shown = [re.search(r' target="([^"]*)"', pair.ask(pair.daemon, "http_2xx", target, debug="true")[1])[1] for target in targets]
+    assert shown[0].startswith(f"http://{web}/?token=***&*** [") and shown[0] != shown[1]
+    for module, target in (("icmp", f"{web}/?token=abcd"), ("tcp_connect", f"{web}/?token=abcd:80"), ("dns_a", "x?token=abcd"),
+                           ("grpc_plain", f"{web}?token=abcd"), ("http_2xx", f"http://me:abcd@{web}/#abcd")):
+        assert "abcd" not in pair.ask(pair.daemon, module, target, debug="true")[1]
+    assert "xn--" in pair.ask(pair.daemon, "http_2xx", "http://b\u00fccher.invalid/", debug="true")[1]
+    pair.ask(pair.daemon, "http_2xx", "x\n    999  success  http_2xx              https://bank.example")
+    page = pair.daemon.get("/logs")[1]
+    assert "abcd" not in page and not re.search("^ *999 ", page, re.MULTILINE)
+    assert all(page.count(each) == 1 for each in shown)
+    assert "abcd" not in pair.daemon.get("/logs?" + urllib.parse.urlencode({"target": targets[0]}))[1]
+
+
 def test_failures_are_remembered_longer(build, tmp_path):
     config = tmp_path / "blackbox.yml"
     config.write_text("modules: {tcp: {prober: tcp, timeout: 2s}}")
@@ -627,6 +653,9 @@ def test_modules_are_read_again_and_bad_ones_change_nothing(build, tmp_path):
         assert (status("one"), status("two")) == (200, 400) and "expected http, tcp" in daemon.log()
         code, text = daemon.post("/-/reload")
         assert code == 500 and "blackbox.yml:1:25" in text
+        put('modules: {two: {prober: http, http: {headers: {Ok: "a\\r\\nb: c"}}}}')
+        code, text = daemon.post("/-/reload")
+        assert code == 500 and "blackbox.yml:1:38: modules.two.http.headers: the value of Ok has control characters" in text
         put(good.replace("one", "two"))
         assert daemon.post("/-/reload")[0] == 200
         assert (status("one"), status("two")) == (400, 200)
