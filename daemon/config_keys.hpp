@@ -28,7 +28,8 @@ struct ProbeKeys : Timing {
                 optional("role", &ProbeKeys::role,
                          "`liveness` failures may cause a restart, `readiness` failures never do; `startup` "
                          "holds the "
-                         "others back until it has passed; a `gate` is asked right before a restart and can "
+                         "others back until it has passed or is unhealthy; a `gate` is asked right before a "
+                         "restart and can "
                          "forbid it"),
             },
             Timing::fields());

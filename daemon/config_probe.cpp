@@ -173,6 +173,15 @@ bool differs_by_instance(const Node& node)
     return holds(node, "{instance}") || holds(node, "{address}") || holds(node, "{container}");
 }
 
+// After a start, a service that reports in by itself has the limit for its first report, as it has for each
+// one after it: else it would be restarted for having been restarted. Not less often asked for that than
+// otherwise.
+void give_time_to_report(Timing& timing, const HeartbeatSpec& spec)
+{
+    timing.start_period = spec.max_age;
+    timing.start_interval = std::min(timing.start_interval, timing.interval);
+}
+
 Probe read_probe(Reader& reader, const Node& entry, const Timing& defaults)
 {
     if (!entry.is_mapping() && !entry.is_null()) {
@@ -188,6 +197,9 @@ Probe read_probe(Reader& reader, const Node& entry, const Timing& defaults)
         probe.spec = read_kind(reader, entry);
     if (const auto* name = entry.find("name"))
         check_name(reader, name->mark, keys.name, found(*name));
+    const auto* heartbeat = probe.spec ? std::get_if<HeartbeatSpec>(probe.spec.get()) : nullptr;
+    if (heartbeat && !entry.find("start_period") && defaults.start_period == Duration{})
+        give_time_to_report(probe.timing, *heartbeat);
     check_timing(reader, entry, keys);
     return probe;
 }

@@ -47,8 +47,12 @@ std::string explain_probe(const Probe& probe)
         lines += fmt::format(
             "      for {} after a start failures do not count (attempts every {}) until the first success\n",
             timing.start_period.text(), timing.start_interval.text());
-    lines += fmt::format("      a crash (refused connection) is noticed within {}, a hang within {}\n",
-                         text(slowest_detection_of_refusal(timing)), text(slowest_detection(timing)));
+    if (const auto* heartbeat = std::get_if<HeartbeatSpec>(probe.spec.get()))
+        lines += fmt::format("      that it reports in no more is noticed within {} of its last report\n",
+                             text(heartbeat->max_age.value + slowest_detection_of_refusal(timing)));
+    else
+        lines += fmt::format("      a crash (refused connection) is noticed within {}, a hang within {}\n",
+                             text(slowest_detection_of_refusal(timing)), text(slowest_detection(timing)));
     if (timing.timeout > timing.interval)
         lines += "      note: the timeout is longer than the interval, so a hang makes attempts rarer\n";
     switch (probe.role) {
@@ -57,7 +61,8 @@ std::string explain_probe(const Probe& probe)
             lines += "      its failure makes the service unhealthy, but never causes a restart\n";
             break;
         case Role::startup:
-            lines += "      holds the other probes back until it has passed once after a start\n";
+            lines +=
+                "      holds the other probes back until it has passed once after a start, or is unhealthy\n";
             break;
         case Role::gate: break;
     }

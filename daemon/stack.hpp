@@ -15,7 +15,7 @@ namespace keepwell {
 enum class Role : std::uint8_t {
     liveness,   // may cause a restart
     readiness,  // makes unhealthy, never causes a restart
-    startup,    // holds the instance's other probes back until it has passed once
+    startup,    // holds the instance's other probes back until it has passed once, or is unhealthy
     gate,       // asked right before a restart; its failure forbids it
 };
 constexpr auto enum_names(Role)

@@ -54,11 +54,13 @@ Verdict judge(const HeartbeatSpec& spec, Clock::duration age, std::string detail
     return rejected(Reason::late, detail + ", limit " + spec.max_age.text());
 }
 
-// Nobody has reported in yet, or the stamp has gone: the limit counts from the first time we asked.
-Verdict judge_absence(const HeartbeatSpec& spec, const std::string& what, Clock::time_point since,
+// Nobody has reported in yet, which nobody may call well; or the stamp has gone, and the limit counts from
+// when we first asked for it, or from the end of a standstill of ours.
+Verdict judge_absence(const HeartbeatSpec& spec, const std::string& what, Heartbeats::Last last,
                       Clock::time_point now)
 {
-    return judge(spec, now - since, what + ", watched for " + seconds_text(now - since));
+    const auto watched = what + ", watched for " + seconds_text(now - last.at);
+    return last.came ? judge(spec, now - last.at, watched) : rejected(Reason::late, watched);
 }
 
 Verdict judge_age(const HeartbeatSpec& spec, Clock::duration age, Progress& progress)
@@ -70,6 +72,7 @@ Verdict judge_age(const HeartbeatSpec& spec, Clock::duration age, Progress& prog
 Verdict judge_stamp(const HeartbeatSpec& spec, Heartbeats& beats, const std::string& source,
                     const Stamp& stamp, Progress& progress)
 {
+    beats.seen(source);
     auto verdict =
         judge_age(spec, beats.age_of(source, stamp.nanoseconds, stamp.age, Clock::now()), progress);
     if (stamp.age < -clock_tolerance)
@@ -82,11 +85,11 @@ Verdict probe_file(const HeartbeatSpec& spec, Heartbeats& beats, Progress& progr
 {
     const auto source = "file " + spec.file;
     const auto now = Clock::now();
-    const auto since = beats.last(source, now).at;
+    const auto last = beats.last(source, now);
     struct stat status{};
     if (::stat(spec.file.c_str(), &status) != 0) {
         if (errno == ENOENT || errno == ENOTDIR)
-            return judge_absence(spec, source + " is missing", since, now);
+            return judge_absence(spec, source + " is missing", last, now);
         return not_attempted(errno == EACCES ? Reason::permission_denied : Reason::bad_configuration,
                              source + ": " + std::strerror(errno));
     }
@@ -129,7 +132,7 @@ Verdict cannot_read(const std::string& source, const Verdict& why)
 asio::awaitable<Verdict> probe_key(const HeartbeatSpec& spec, Heartbeats& beats, Progress& progress)
 {
     const auto source = "key " + spec.key + " of redis " + spec.redis->address.text();
-    const auto since = beats.last(source, Clock::now()).at;
+    const auto last = beats.last(source, Clock::now());
     // The attempt's own deadline would count as the service's silence.
     const auto left = progress.deadline() - Clock::now();
     const auto read = co_await within(progress.deadline() - left / 20, read_key(spec, progress));
@@ -142,10 +145,12 @@ asio::awaitable<Verdict> probe_key(const HeartbeatSpec& spec, Heartbeats& beats,
     if (reply.kind == RedisReply::Kind::error && !reply.text.starts_with("WRONGTYPE"))
         co_return cannot_read(source, verdict_of_error(reply.text));
     if (reply.kind == RedisReply::Kind::nil)
-        co_return judge_absence(spec, source + " is missing", since, Clock::now());
+        co_return judge_absence(spec, source + " is missing", last, Clock::now());
     const auto stamp = reply.kind == RedisReply::Kind::text ? beat_time(reply.text) : std::nullopt;
-    if (!stamp)  // a list, a set or a word: it is there
+    if (!stamp) {  // a list, a set or a word: it is there
+        beats.seen(source);
         co_return ok(source + " is there");
+    }
     co_return judge_stamp(spec, beats, source, stamp_of(*stamp), progress);
 }
 
@@ -156,7 +161,7 @@ Verdict probe_posts(const HeartbeatSpec& spec, Heartbeats& beats, Progress& prog
     const auto now = Clock::now();
     const auto last = beats.last(spec.name, now);
     return last.came ? judge_age(spec, now - last.at, progress)
-                     : judge_absence(spec, "no beat yet", last.at, now);
+                     : judge_absence(spec, "no beat yet", last, now);
 }
 
 }  // namespace

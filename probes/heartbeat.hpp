@@ -37,8 +37,8 @@ struct HeartbeatServer {
 
 // Has a service that listens on no port reported in lately? By POST to keepwell, by touching a file, or by
 // writing to a Redis key: the time (seconds since 1970, or milliseconds), or anything at all in a key that
-// expires by itself. Before its first beat it has the whole limit from the time keepwell first asks. What we
-// cannot read says nothing about it.
+// expires by itself. Without any beat yet it is not well; its limit is its start period, too, unless another
+// is configured: a beat of before its start says nothing. What we cannot read says nothing about it either.
 struct HeartbeatSpec {
     Duration max_age{};
     std::string name{};
@@ -52,7 +52,8 @@ struct HeartbeatSpec {
     static constexpr auto fields()
     {
         return std::tuple{
-            required("max_age", &HeartbeatSpec::max_age, "the last beat may be this old")
+            required("max_age", &HeartbeatSpec::max_age,
+                     "the last beat may be this old; the `start_period`, too, unless there is another")
                 .between(100'000'000, 2'592'000'000'000'000),
             optional("name", &HeartbeatSpec::name,
                      "under which it posts to /api/v1/heartbeat/NAME; empty: the service's"),

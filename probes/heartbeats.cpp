@@ -9,6 +9,8 @@ void Heartbeats::beat(const std::string& name, Clock::time_point at)
     beats_[name] = {.at = at, .came = true};
 }
 
+void Heartbeats::seen(const std::string& name) { beats_[name].came = true; }
+
 void Heartbeats::resumed(Clock::time_point now)
 {
     for (auto& [name, last] : beats_)

@@ -25,13 +25,16 @@ public:
     // memory.
     void beat(const std::string& name, Clock::time_point at);
 
+    // There is a stamp of it somewhere else. To be called after it was asked for.
+    void seen(const std::string& name);
+
     // Has a probe asked for this name, so that beats under it mean something?
     bool expects(const std::string& name) const { return beats_.contains(name); }
 
     // keepwell stood still until now, and beats may have been lost: everyone gets a whole new limit.
     void resumed(Clock::time_point now);
 
-    // The last beat; when none has come yet, the time when it was first asked for.
+    // The last beat that was posted; else the time when it was first asked for, and whether a stamp was seen.
     struct Last {
         Clock::time_point at{};
         bool came = false;

@@ -1,5 +1,7 @@
 """What keepwell notices: crashes, hangs, recoveries, and where the reason stands."""
 
+import os
+
 import pytest
 
 import keepwell
@@ -54,12 +56,34 @@ def test_one_service_that_hangs_delays_no_other(build):
 def test_a_heartbeat_by_post_keeps_a_service_healthy_and_its_absence_is_late(build):
     probe = {"heartbeat": {"max_age": "1s"}, "interval": "200ms", "retries": 1}
     with keepwell.running(build, {"services": {"worker": {"probes": [probe]}}}) as daemon:
-        daemon.wait_state("worker", "healthy")
+        servers.wait_until(lambda: daemon.instance("worker")["probes"][0].get("last_attempt"), 10)
+        assert daemon.service("worker")["state"] == "starting"  # it has not reported in, and is not late yet
         daemon.wait_state("worker", "unhealthy")
         assert daemon.instance("worker")["probes"][0]["last_attempt"]["reason"] == "late"
         assert daemon.post("/api/v1/heartbeat/worker")[0] == 204
         daemon.wait_state("worker", "healthy")
+        daemon.wait_state("worker", "unhealthy")
         assert daemon.post("/api/v1/heartbeat/nobody")[0] == 404
+
+
+def test_a_worker_that_was_restarted_has_the_limit_for_its_first_beat(build, tmp_path):
+    """It beats a second after its start, and is killed once: that is one restart."""
+    beat, pid, starts = tmp_path / "beat", tmp_path / "pid", tmp_path / "starts"
+    worker = f"while sleep 1; do touch {beat}; done"
+    start = ["sh", "-c", f"echo x >> {starts}; setsid sh -c '{worker}' >/dev/null 2>&1 & echo $! > {pid}"]
+    service = {"probes": [{"heartbeat": {"max_age": "2s", "file": str(beat)}, "interval": "200ms", "retries": 1}],
+               "restart": {"mode": "act", "backoff": "100ms", "command": {"argv": start}}}
+    fine = {"probes": [{"exec": ["true"], **keepwell.FAST}]}
+    try:
+        with keepwell.running(build, {"services": {"worker": service, "fine": fine}}) as daemon:
+            servers.wait_until(lambda: starts.exists(), 20, "started, as it never reported in")
+            daemon.wait_state("worker", "healthy")
+            os.kill(int(pid.read_text()), 9)
+            servers.wait_until(lambda: starts.read_text().count("x") == 2, 20)
+            daemon.wait_state("worker", "healthy")
+            assert daemon.metric("keepwell_restart_budget_used", compose_service="worker") == 2
+    finally:
+        os.kill(int(pid.read_text()), 9)
 
 
 def test_several_instances_are_told_apart(build):

@@ -89,7 +89,7 @@ service api, min_healthy 2, restart {mode: signal, for: 30s, command: {argv: [x]
     config (gate): exec {argv: [test, -e, /run/api-two]} every {timeout: 2s, retries: 5}
 service worker, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
   instance worker
-    heartbeat (liveness): heartbeat {max_age: 1m, name: worker} every {retries: 5}
+    heartbeat (liveness): heartbeat {max_age: 1m, name: worker} every {retries: 5, start_period: 1m}
 service web, all addresses, restart {max: 3, command: {argv: [systemctl, restart, {service}]}}
   depends on api (service_started)
   instance web
