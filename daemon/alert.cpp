@@ -158,7 +158,7 @@ std::span<const AlertRule> alert_rules()
                   is_unknown},
         AlertRule{
             "KeepwellQuarantined", "critical", instance, &AlertTimes::quarantined, "in quarantine",
-            "Restarts do not help, and keepwell has given up on an instance.",
+            "Neither restarts nor restart signals help, and keepwell has given up on an instance.",
             "{container} ({service} of {project}) has spent its restart budget. It is not restarted any "
             "more until it is well again or a person resumes it ({why}).",
             is_quarantined},

@@ -55,10 +55,9 @@ json::object record_object(const RestartRecord& record, Clock::time_point now, W
     return object;
 }
 
-std::optional<RestartRecord> read_record(const json::value& value, const RestartPolicy& policy,
+std::optional<RestartRecord> read_record(const json::object* object, const RestartPolicy& policy,
                                          Clock::time_point now, WallTime wall)
 {
-    const auto* object = value.if_object();
     const auto* restarts =
         object && object->contains("restarts") ? object->at("restarts").if_array() : nullptr;
     const auto* in_a_row = object ? object->if_contains("in_a_row") : nullptr;
@@ -78,7 +77,8 @@ std::optional<RestartRecord> read_record(const json::value& value, const Restart
     record.in_a_row = static_cast<int>(std::clamp<std::int64_t>(in_a_row->get_int64(), 0, 1000));
     record.quarantined = quarantined->get_bool();
     if (const auto* not_before = object->if_contains("not_before")) {
-        const auto at = from_unix(not_before, now + policy.backoff_max.value * 2, now, wall);
+        const auto latest = now + policy.backoff_max.value * 2 + policy.action_timeout().value;
+        const auto at = from_unix(not_before, latest, now, wall);
         if (!at)
             return {};
         record.not_before = *at;
@@ -86,9 +86,16 @@ std::optional<RestartRecord> read_record(const json::value& value, const Restart
     return record;
 }
 
+const RestartPolicy& policy_of(const Monitor& monitor, const std::string& service)
+{
+    static const RestartPolicy usual;
+    const auto id = monitor.stack().find(service);
+    return id ? monitor.stack().services()[*id].spec->restart : usual;
+}
+
 // What is remembered of one service; false when it makes no sense.
-bool recall_service(const json::value& value, ServiceId id, Monitor& monitor, Clock::time_point now,
-                    WallTime wall)
+bool recall_service(const std::string& name, const json::value& value, Monitor& monitor,
+                    Clock::time_point now, WallTime wall)
 {
     const auto* object = value.if_object();
     if (!object)
@@ -96,23 +103,66 @@ bool recall_service(const json::value& value, ServiceId id, Monitor& monitor, Cl
     if (const auto* note = object->if_contains("maintenance")) {
         if (!note->is_string())
             return false;
-        monitor.restore(id, true, std::string{note->get_string()});
+        monitor.restore({name, {}}, {.maintenance = std::string{note->get_string()}, .left = now});
     }
     const auto* instances = object->if_contains("instances");
     if (!instances)
         return true;
     if (!instances->is_object())
         return false;
-    const auto& row = monitor.stack().services()[id];
-    for (InstanceId i = row.first_instance; i < row.first_instance + row.instance_count; ++i)
-        if (const auto* each =
-                instances->get_object().if_contains(monitor.stack().instances()[i].spec->name)) {
-            const auto record = read_record(*each, row.spec->restart, now, wall);
-            if (!record)
-                return false;
-            monitor.restore(i, *record);
-        }
+    for (const auto& each : instances->get_object()) {
+        const auto record = read_record(each.value().if_object(), policy_of(monitor, name), now, wall);
+        if (!record)
+            return false;
+        monitor.restore({name, each.key()}, {.record = *record, .left = now});
+    }
     return true;
+}
+
+json::array departed_array(const Departed& departed, Clock::time_point now, WallTime wall)
+{
+    json::array array;
+    for (const auto& [key, entry] : departed.all()) {
+        auto object = entry.maintenance ? json::object{{"maintenance", *entry.maintenance}}
+                                        : record_object(entry.record, now, wall);
+        object["service"] = key.first;
+        object["instance"] = key.second;
+        object["left"] = to_unix(entry.left, now, wall);
+        array.push_back(std::move(object));
+    }
+    return array;
+}
+
+bool recall_departed(const json::value& value, Monitor& monitor, Clock::time_point now, WallTime wall)
+{
+    const auto* object = value.if_object();
+    const auto* service = object ? object->if_contains("service") : nullptr;
+    const auto* instance = object ? object->if_contains("instance") : nullptr;
+    const auto left = from_unix(object ? object->if_contains("left") : nullptr, now, now, wall);
+    if (!service || !service->is_string() || !instance || !instance->is_string() || !left)
+        return false;
+    Departed::Entry entry{.left = *left};
+    if (const auto* note = object->if_contains("maintenance"); note && note->is_string())
+        entry.maintenance = std::string{note->get_string()};
+    else if (const auto record =
+                 read_record(object, policy_of(monitor, std::string{service->get_string()}), now, wall))
+        entry.record = *record;
+    else
+        return false;
+    monitor.restore({std::string{service->get_string()}, std::string{instance->get_string()}},
+                    std::move(entry));
+    return true;
+}
+
+// There are none in files of before anything was remembered of those.
+bool recall_departed(const json::object& document, Monitor& monitor, Clock::time_point now, WallTime wall)
+{
+    const auto* array = document.if_contains("departed");
+    if (!array)
+        return true;
+    return array->is_array() && std::ranges::all_of(array->get_array(), [&](const json::value& each) {
+               return recall_departed(each, monitor, now, wall);
+           });
 }
 
 json::array alerts_array(const Alerts& alerts)
@@ -196,7 +246,7 @@ std::string memory_text(const Monitor& monitor, const Alerts& alerts, Clock::tim
         if (monitor.service(id).maintenance)
             service["maintenance"] = monitor.service(id).maintenance_note;
         for (InstanceId i = row.first_instance; i < row.first_instance + row.instance_count; ++i)
-            if (const auto& record = monitor.instance(i).record; record != RestartRecord{})
+            if (const auto record = monitor.record_to_keep(i); record != RestartRecord{})
                 instances[monitor.stack().instances()[i].spec->name] = record_object(record, now, wall);
         if (!instances.empty())
             service["instances"] = std::move(instances);
@@ -204,6 +254,8 @@ std::string memory_text(const Monitor& monitor, const Alerts& alerts, Clock::tim
             services[row.spec->name] = std::move(service);
     }
     json::object document{{"version", memory_version}, {"services", std::move(services)}};
+    if (auto departed = departed_array(monitor.departed(), now, wall); !departed.empty())
+        document["departed"] = std::move(departed);
     if (auto firing = alerts_array(alerts); !firing.empty())
         document["alerts"] = std::move(firing);
     return json::serialize(document) + "\n";
@@ -227,12 +279,11 @@ std::optional<std::string> recall(std::string_view text, Monitor& monitor, Alert
     else if (!version->is_int64() || version->get_int64() != memory_version)
         problem = "the state file is of another version";
     else
-        for (ServiceId id = 0; id < monitor.stack().services().size(); ++id) {
-            const auto& name = monitor.stack().services()[id].spec->name;
-            const auto* service = services->get_object().if_contains(name);
-            if (service && !recall_service(*service, id, monitor, now, wall))
-                problem = "the state file makes no sense for service " + name;
-        }
+        for (const auto& each : services->get_object())
+            if (!recall_service(each.key(), each.value(), monitor, now, wall))
+                problem = "the state file makes no sense for service " + std::string{each.key()};
+    if (problem.empty() && !recall_departed(*object, monitor, now, wall))
+        problem = "the state file makes no sense for what is not there now";
     if (problem.empty() && alerts && !recall_alerts(*object, *alerts, now, wall))
         problem = "the state file makes no sense for its alerts";
     if (problem.empty())

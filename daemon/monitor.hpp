@@ -1,5 +1,6 @@
 #pragma once
 
+#include "daemon/departed.hpp"
 #include "daemon/event.hpp"
 
 #include <algorithm>
@@ -110,12 +111,15 @@ public:
     // failed for good; gates are asked only before a restart.
     bool wanted(ProbeId) const;
 
-    // Records and maintenance from a state file or from the monitor before a reload, by name; unknown names
-    // are ignored.
+    // Records and maintenance from a state file, and those of what is not there now.
     void restore(ServiceId, bool maintenance, const std::string& note);
     void restore(InstanceId, const RestartRecord&);
+    void restore(const Departed::Key&, const Departed::Entry&);
+    RestartRecord record_to_keep(InstanceId) const;  // for a state file
+    const Departed& departed() const { return departed_; }
     // A reload: keeps everything of services that did not change; of the others maintenance, and by name the
-    // records of instances and the health of probes. Tells no sink: ids have changed, so they read anew.
+    // records of instances and the health of probes, which those have again that come back within a day.
+    // Tells no sink: ids have changed, so they read anew.
     void adopt(const Monitor& before, Clock::time_point now);
 
 private:
@@ -203,6 +207,9 @@ private:
     void finish_action(InstanceId, const ActionOutcome&, Clock::time_point now);
     void recount();
     void adopt(InstanceId, const Monitor& before, InstanceId old);
+    void miss(const Monitor& before, Clock::time_point now);
+    void welcome_service(ServiceId);
+    void welcome(InstanceId);
 
     // monitor_states.cpp: what it adds up to
     Findings examine(InstanceId) const;
@@ -282,6 +289,7 @@ private:
     }
 
     Stack stack_;
+    Departed departed_{};
     std::vector<Sink*> sinks_;
     std::vector<ServiceView> services_;
     std::vector<InstanceView> instances_;

@@ -198,6 +198,7 @@ std::string Monitor::explain(InstanceId id, Hold held)
     const auto& view = instances_[id];
     const auto& policy = policy_of(id);
     const auto service = stack_.instances()[id].service;
+    const auto* asked = acts(service) ? "restart" : "signal";
     switch (held) {
         case Hold::self_doubt: return explain_doubt(id);
         case Hold::maintenance: return services_[service].maintenance_note;
@@ -215,13 +216,15 @@ std::string Monitor::explain(InstanceId id, Hold held)
         }
         case Hold::pending: return "until it has been unhealthy for " + policy.pending_for.text();
         case Hold::quarantined:
-            return fmt::format("{} restarts within {} did not help", policy.max, policy.within.text());
+            return fmt::format("{} {}s within {} did not help", policy.max, asked, policy.within.text());
         case Hold::cooling_down:
-            if (latest_ < view.record.not_before && !view.record.recent.empty())
-                return fmt::format("{} from restart {} of {} within {}",
-                                   rounded(view.record.not_before - view.record.recent.back()),
+            if (view.record.recent.empty())
+                return "nothing came of the last try";
+            if (latest_ < view.record.not_before)
+                return fmt::format("{} from {} {} of {} within {}",
+                                   rounded(view.record.not_before - view.record.recent.back()), asked,
                                    view.record.recent.size(), policy.max, policy.within.text());
-            return fmt::format("all {} restarts within {} are used", policy.max, policy.within.text());
+            return fmt::format("all {} {}s within {} are used", policy.max, asked, policy.within.text());
         case Hold::stack_limit: return fmt::format("at most {} at once", stack_.spec().max_restarts_at_once);
         case Hold::gate_failed: return view.gate_detail;
         default: return {};

@@ -76,7 +76,7 @@ std::string_view words(Hold hold)
         case Hold::storm: return "most of the stack fails: only roots are restarted";
         case Hold::pending: return "not unhealthy for long enough yet";
         case Hold::quarantined: return "restart budget spent: a person must look";
-        case Hold::cooling_down: return "too soon after the last restart";
+        case Hold::cooling_down: return "too soon after the last restart or signal";
         case Hold::sibling_in_flight: return "another instance of the service is being restarted";
         case Hold::stack_limit: return "as many restarts are under way as the stack allows";
         case Hold::gate_pending: return "its gate probes are being asked";

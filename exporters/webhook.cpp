@@ -300,10 +300,13 @@ void Webhooks::signal_cleared(InstanceId id, const Signal& signal, Clock::time_p
 {
     auto cleared = event("signal_cleared", id, at);
     add_signal(cleared, signal);
-    add_words(cleared, title_of(id, "no restart is needed any more"),
-              fmt::format("{}: no restart is needed any more; it was asked for: {}", cleared.text("instance"),
-                          sentence_of(signal)),
-              "resolved", "info");
+    // It may be as ill as before, and only nothing more be asked for: in quarantine, or in maintenance.
+    const auto* news =
+        monitor_->instance(id).alive ? "no restart is needed any more" : "no restart is asked for any more";
+    add_words(
+        cleared, title_of(id, news),
+        fmt::format("{}: {}; it was asked for: {}", cleared.text("instance"), news, sentence_of(signal)),
+        "resolved", "info");
     tell(std::move(cleared));
 }
 

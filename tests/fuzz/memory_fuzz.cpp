@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         require(record.recent.size() <= static_cast<std::size_t>(policy.max));
         require(std::ranges::is_sorted(record.recent));
         require(record.recent.empty() || record.recent.back() <= now);
-        require(record.not_before <= now + 2 * policy.backoff_max.value);
+        require(record.not_before <= now + 2 * policy.backoff_max.value + policy.action_timeout().value);
         require(record.in_a_row >= 0);
         require(!complaint || !record.recent.empty());  // the safe choice: restarted a moment ago
     }

@@ -49,13 +49,48 @@ TEST_CASE("memory: records and maintenance survive, on another steady clock")
     CHECK(after.instance(0).record == RestartRecord{});
 }
 
+TEST_CASE("memory: what is not there now is remembered until it is back")
+{
+    StackSpec empty;
+    Monitor nothing{Stack{empty}, {}, now, 1};
+    auto before = fresh(now);
+    before.restore(ServiceId{0}, true, "new disk");
+    before.restore(InstanceId{1}, RestartRecord{.recent = {now - 10s}, .in_a_row = 1, .quarantined = true});
+    const bool by_reload = GENERATE(true, false);
+    if (by_reload)
+        nothing.adopt(before, now);
+    else
+        CHECK_FALSE(recall(memory_text(before, {}, now, wall), nothing, nullptr, now, wall));
+    const auto text = memory_text(nothing, {}, now + 1h, wall + 1h);
+
+    auto after = fresh(now + 2h);
+    CHECK_FALSE(recall(text, after, nullptr, now + 2h, wall + 2h));
+    CHECK(after.service(0).maintenance_note == "new disk");
+    CHECK(after.instance(1).record.quarantined);
+    CHECK(after.departed().all().empty());
+}
+
+TEST_CASE("memory: who left is forgotten after a day, or when there are too many")
+{
+    Departed departed;
+    for (int i = 0; i < 1100; ++i)
+        departed.leave({std::to_string(i), ""}, {.maintenance = "", .left = now + i * 1s});
+    CHECK(departed.all().size() == 1000);
+    CHECK_FALSE(departed.take({"99", ""}));
+    CHECK(departed.take({"100", ""}));
+    CHECK_FALSE(departed.take({"100", ""}));
+    departed.leave({"late", "one"}, {.left = now + 25h});
+    CHECK(departed.all().size() == 1);
+}
+
 TEST_CASE("memory: what cannot be trusted is the safe choice, with a warning")
 {
     auto text = GENERATE(as<std::string>{}, "", "{", "[]", "null", "{}", R"({"version":2,"services":{}})",
                          R"({"version":1,"services":[]})", R"({"version":1,"services":{"db":3}})",
                          R"({"version":1,"services":{"db":{"maintenance":1}}})",
                          R"({"version":1,"services":{"db":{"instances":{"db":{}}}}})", bad_restart("\"x\""),
-                         bad_restart("1e300"));
+                         bad_restart("1e300"), R"({"version":1,"services":{},"departed":3})",
+                         R"({"version":1,"services":{},"departed":[{"service":"x","instance":"","left":1}]})");
     CAPTURE(text);
     auto monitor = fresh(now);
     CHECK(recall(text, monitor, nullptr, now, wall));
@@ -71,7 +106,7 @@ TEST_CASE("memory: a clock that was set back makes no restart lie in the future"
     CHECK_FALSE(
         recall(memory_text(before, {}, now, wall), after, nullptr, now, wall - std::chrono::hours{24 * 30}));
     CHECK(after.instance(0).record.recent.at(0) == now);
-    CHECK(after.instance(0).record.not_before <= now + 2 * RestartPolicy{}.backoff_max.value);
+    CHECK(after.instance(0).record.not_before <= now + 2 * RestartPolicy{}.backoff_max.value + RestartPolicy{}.action_timeout().value);
 }
 
 TEST_CASE("memory: a file is replaced as a whole or not at all")

@@ -226,7 +226,7 @@ TEST_CASE("cascades respect the budget without quarantining what is healthy")
     life.monitor.restore(life.instance("vpn"), {.recent = {life.now, life.now, life.now}, .in_a_row = 3});
     REQUIRE(life.play("web+ db+ vpn- db- web+ db- 5s db+ vpn+ 1s vpn+") == "db! db~");
     CHECK(life.hold("vpn") == Hold::cooling_down);
-    CHECK(life.view("vpn").hold_detail == "all 3 restarts within 1h are used");
+    CHECK(life.view("vpn").hold_detail == "all 3 signals within 1h are used");
     CHECK_FALSE(life.view("vpn").record.quarantined);
 }
 

@@ -199,7 +199,7 @@ TEST_CASE("each hold, seen from outside, with its reason in words")
     auto [script, expected, detail] = GENERATE(table<std::string, Hold, std::string>({
         {"db+ web+", Hold::healthy, ""},
         {"db+ web- web-", Hold::pending, "until it has been unhealthy for 1m"},
-        {"db+ web- web- 61s", Hold::cooling_down, "30s from restart 1 of 3 within 1h"},
+        {"db+ web- web- 61s", Hold::cooling_down, "30s from signal 1 of 3 within 1h"},
         {"db+ web- web- 61s maintain:web", Hold::maintenance, "by hand"},
         {"db+ web- web- 61s pause:web", Hold::paused, ""},
         {"db+ web- web- freeze:60s", Hold::self_doubt, "keepwell stood still for 1m; not attempted since"},
@@ -238,7 +238,7 @@ TEST_CASE("backoff doubles, the budget ends in quarantine, and quarantine ends b
     CHECK(life.play("59s db- 1s") == "db!3");
     CHECK(life.play("119s db-").empty());  // the last one gets its chance, too
     CHECK(life.play("1s") == "db~ db>quarantined");
-    CHECK(life.view("db").hold_detail == "3 restarts within 1h did not help");
+    CHECK(life.view("db").hold_detail == "3 signals within 1h did not help");
     CHECK(life.play("2h db-").empty());
     SECTION("health ends it at once, but the budget stays spent until stable_after")
     {
@@ -442,6 +442,21 @@ TEST_CASE("a reload keeps everything of services that did not change")
         CHECK(after.view("db").record == before.view("db").record);
         CHECK(after.view("db").in_flight);
         CHECK(after.play("new+") == "new:healthy web!");  // nothing holds web back any more
+    }
+    SECTION("what was away for a moment is still in maintenance, and its restart still under way")
+    {
+        Life without{{a_service("web")}};
+        without.now = before.now;
+        without.monitor.adopt(before.monitor, without.now);
+        Life after{services};
+        after.now = before.now;
+        after.monitor.adopt(without.monitor, after.now);
+        CHECK(after.service("other").maintenance_note == "by hand");
+        CHECK(after.view("db").record.recent == before.view("db").record.recent);
+        CHECK(after.view("db").record.not_before > before.view("db").record.not_before);
+        CHECK(without.monitor.departed().all().size() == 2);
+        CHECK(after.monitor.departed().all().empty());
+        CHECK(after.play("db- 10s web+ db- 10s db-").find("db!") == std::string::npos);
     }
     SECTION("a probe that changed is judged afresh")
     {
