@@ -58,6 +58,12 @@ void Watcher::start()
     spawn(tick(alive_));
 }
 
+void Watcher::rest()
+{
+    resting_ = true;
+    timer_.cancel();
+}
+
 void Watcher::stop()
 {
     *alive_ = false;
@@ -132,11 +138,11 @@ void Watcher::spawn(asio::awaitable<void> work)
 
 asio::awaitable<void> Watcher::tick(std::shared_ptr<bool> alive)
 {
-    while (*alive) {
+    while (*alive && !resting_) {
         planned_wake_ = next_wake(Clock::now());
         timer_.expires_at(planned_wake_);
         co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-        if (!*alive)
+        if (!*alive || resting_)
             co_return;
         const auto now = Clock::now();
         const auto late = now - planned_wake_;
@@ -291,9 +297,11 @@ asio::awaitable<void> Watcher::ask_gates(Request request, std::uint64_t generati
 asio::awaitable<void> Watcher::carry_out(Request request, RestartAction action, std::shared_ptr<bool> alive)
 {
     const auto context = request.context;
+    ++figures_.actions_running;
     const auto outcome = co_await settings_.act(std::move(action), std::move(request.context));
     if (!*alive)
         co_return;
+    --figures_.actions_running;
     // By name: a reload may have given it another id, or removed it.
     const auto& stack = monitor_->stack();
     if (const auto service = stack.find(context.service)) {

@@ -21,6 +21,7 @@ struct WatcherFigures {
     std::uint64_t skipped_attempts = 0;  // the one before had not ended
     Clock::duration worst_lateness{};    // of a tick since it was last asked for
     std::size_t attempts_running = 0;
+    std::size_t actions_running = 0;
 };
 
 // The watching half on the loop: attempts probes when they are due, hands the results to the monitor, and
@@ -38,6 +39,8 @@ public:
     Watcher& operator=(const Watcher&) = delete;
 
     void start();
+    // Begins nothing any more; attempts and actions under way go on.
+    void rest();
     // Ends all attempts and actions and returns; nothing of this watcher runs any more after the loop's next
     // turn.
     void stop();
@@ -95,6 +98,7 @@ private:
     Clock::time_point last_advance_{};
     Clock::time_point next_self_check_{};
     bool self_check_running_ = false;
+    bool resting_ = false;
     WatcherFigures figures_{};
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(false);
 };

@@ -202,7 +202,7 @@ ApiResponse Api::post(const ApiRequest& request)
         return error(403, why);
     if (request.path == "/-/reload") {
         if (const auto done = reload_(); !done)
-            return text(500, "reload failed, the configuration stays as it was:\n" + done.error());
+            return text(500, "reload failed: " + done.error());
         return text(200, "reloaded");
     }
     if (const auto service = segment_after(request.path, "/api/v1/maintenance/"))

@@ -204,6 +204,28 @@ DaemonFigures Daemon::figures()
             .unknown_modules = modules.unknown_modules};
 }
 
+// A restart that is cut short may leave its service stopped. Docker's patience with us is ten seconds. A
+// second signal ends it at once.
+asio::awaitable<void> Daemon::let_restarts_end(asio::signal_set& signals)
+{
+    constexpr auto patience = 8s;
+    watcher_->rest();
+    const auto running = [&] { return watcher_->figures().actions_running; };
+    if (running() == 0)
+        co_return;
+    log(LogLevel::info, "restarts under way are waited for",
+        {{"restarts", std::to_string(running())}, {"at_most", Duration{patience}.text()}});
+    bool hurried = false;
+    signals.async_wait([&](boost::system::error_code error, int) { hurried = !error; });
+    asio::steady_timer timer{loop_};
+    for (const auto until = Clock::now() + patience; running() > 0 && !hurried && Clock::now() < until;) {
+        timer.expires_after(50ms);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    if (running() > 0)
+        log(LogLevel::warn, "restarts are cut short", {{"restarts", std::to_string(running())}});
+}
+
 asio::awaitable<void> Daemon::end_on_signal()
 {
     asio::signal_set ends{loop_, SIGTERM, SIGINT};
@@ -212,6 +234,7 @@ asio::awaitable<void> Daemon::end_on_signal()
     notify_service_manager("STOPPING=1");
     server_->stop();
     page_.stop();
+    co_await let_restarts_end(ends);
     watcher_->stop();
     remember();
     loop_.stop();

@@ -58,6 +58,7 @@ private:
 
     std::expected<Config, std::string> load();
     void tell_problems(const std::vector<Problem>& problems);
+    std::string empties(const Config& config) const;
     std::expected<void, std::string> reload();
     std::expected<void, std::string> reload_all();
     std::expected<void, std::string> load_modules();
@@ -82,6 +83,7 @@ private:
     asio::awaitable<void> reload_on_change(Clock::duration interval);
     asio::awaitable<void> reload_on_hangup();
     asio::awaitable<void> follow_names();
+    asio::awaitable<void> let_restarts_end(asio::signal_set& signals);
     asio::awaitable<void> end_on_signal();
     asio::awaitable<void> keep_state();
 

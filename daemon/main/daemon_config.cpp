@@ -116,6 +116,14 @@ std::unique_ptr<Monitor> Daemon::make_monitor()
         Clock::now(), std::random_device{}());
 }
 
+// A file that was emptied, or is being written: nobody wants that of a keepwell that runs.
+std::string Daemon::empties(const Config& config) const
+{
+    if (!config.stack.services.empty() || config.docker || config_.stack.services.empty())
+        return {};
+    return options_.config_file + " has no service any more; to watch nothing, end keepwell";
+}
+
 std::expected<void, std::string> Daemon::reload()
 {
     auto config = load();
@@ -125,6 +133,12 @@ std::expected<void, std::string> Daemon::reload()
             {{"file", options_.config_file}});
         return std::unexpected(config.error());
     }
+    if (const auto why = empties(*config); !why.empty()) {
+        reload_ok_ = false;
+        log(LogLevel::error, "reload failed; the configuration stays as it was",
+            {{"file", options_.config_file}, {"problem", why}});
+        return std::unexpected(why);
+    }
     config_ = *std::move(config);
     follow_containers();
     follow_lease();
@@ -133,7 +147,7 @@ std::expected<void, std::string> Daemon::reload()
     reload_ok_at_ = unix_now();
     log(LogLevel::info, "configuration reloaded",
         {{"file", options_.config_file}, {"services", std::to_string(config_.stack.services.size())}});
-    return door_->reload();
+    return {};
 }
 
 // The modules of /probe, if it is on; those before stay when these are bad.
@@ -146,12 +160,19 @@ std::expected<void, std::string> Daemon::load_modules()
     return loaded;
 }
 
-// Both files, each for itself: one that is bad keeps the other one from nothing.
+// All files, each for itself: one that is bad keeps the others from nothing, and only what it says stays as
+// it was.
 std::expected<void, std::string> Daemon::reload_all()
 {
-    auto modules = load_modules();
-    auto config = reload();
-    return config ? modules : config;
+    std::string faults;
+    const auto note = [&](const char* what, const std::expected<void, std::string>& done) {
+        if (!done)
+            faults += fmt::format("{} stays as it was:\n{}\n", what, done.error());
+    };
+    note("the configuration", reload());
+    note("the web configuration", door_->reload());
+    note("the file of modules", load_modules());
+    return faults.empty() ? std::expected<void, std::string>{} : std::unexpected(faults);
 }
 
 void Daemon::configure_receivers()

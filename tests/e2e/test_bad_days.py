@@ -84,6 +84,29 @@ def test_reload_keeps_the_old_configuration_when_the_new_one_is_wrong(build):
             assert daemon.request("GET", "/-/reload")[0] == 405
 
 
+def test_a_file_that_was_emptied_changes_nothing(build):
+    with keepwell.running(build, GOOD) as daemon:
+        daemon.wait_state("fine", "healthy")
+        for text in ("", "# all gone\n", "services: {}\n"):
+            daemon.write(text)
+            code, words = daemon.post("/-/reload")
+            assert code == 500 and "has no service any more" in words and "the configuration stays as it was" in words
+            assert daemon.service("fine")["state"] == "healthy"
+            assert daemon.metric("keepwell_config_last_reload_successful") == 0
+
+
+def test_a_reload_says_which_file_is_wrong(build, tmp_path):
+    web = tmp_path / "web.yml"
+    web.write_text("{}\n", encoding="utf-8")
+    with keepwell.running(build, GOOD, f"--web.config.file={web}") as daemon:
+        daemon.wait_state("fine", "healthy")
+        web.write_text("nonsense: 1\n", encoding="utf-8")
+        daemon.write({**GOOD, "project": "changed"})
+        code, words = daemon.post("/-/reload")
+        assert code == 500 and "the web configuration stays as it was" in words and "nonsense" in words
+        assert "the configuration stays" not in words and daemon.status()["project"] == "changed"
+
+
 def test_changed_content_is_reloaded_by_itself(build):
     with keepwell.running(build, GOOD, "--config.auto-reload-interval=200ms") as daemon:
         daemon.write({"services": {**GOOD["services"], "second": GOOD["services"]["fine"]}})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 
 import keepwell
@@ -202,6 +203,70 @@ def test_a_restart_that_fails_or_hangs_is_recorded_and_tried_again_after_the_bac
         assert daemon.metric("keepwell_actions_total", compose_service="fails", result="failed") == 2
         assert daemon.metric("keepwell_actions_total", compose_service="hangs", result="timed_out") == 2
         assert "cannot" in daemon.instance("fails")["restarts"]["last"]["output"]
+
+
+def slow_restart(tmp_path, begin="echo begun >>", seconds=3):
+    """A service that is always down, and a restart of some seconds that leaves lines in a file."""
+    lines = tmp_path / "lines"
+    lines.touch()
+    script = f"{begin} {lines}; sleep {seconds}; echo ended >> {lines}"
+    service = {"probes": [{"tcp": f"127.0.0.1:{servers.free_port()}", **keepwell.FAST, "retries": 1}],
+               "restart": {"mode": "act", "backoff": "100ms", "jitter": 0, "command": {"argv": ["sh", "-c", script], "timeout": "20s"}}}
+    fine = {"probes": [{"exec": ["true"], **keepwell.FAST}]}
+    return lines, {"services": {"down": service, "fine": fine}}
+
+
+def test_a_restart_under_way_is_waited_for_when_keepwell_ends(build, tmp_path):
+    lines, config = slow_restart(tmp_path)
+    with keepwell.running(build, config) as daemon:
+        servers.wait_until(lambda: "begun" in lines.read_text(), 20)
+        assert daemon.stop() == 0
+        assert lines.read_text().split() == ["begun", "ended"]
+        assert 'msg="restart finished"' in daemon.log()
+
+
+def test_a_second_signal_cuts_it_short(build, tmp_path):
+    lines, config = slow_restart(tmp_path, seconds=60)
+    with keepwell.running(build, config) as daemon:
+        servers.wait_until(lambda: "begun" in lines.read_text(), 20)
+        daemon.send(signal.SIGTERM)
+        servers.wait_until(lambda: "waited for" in daemon.log(), 5)
+        assert daemon.stop() == 0
+        assert "cut short" in daemon.log() and lines.read_text().split() == ["begun"]
+
+
+def test_a_keepwell_that_was_killed_leaves_no_second_restart_beside_the_first(build, tmp_path):
+    lines, config = slow_restart(tmp_path)
+    with keepwell.running(build, config) as daemon:
+        servers.wait_until(lambda: "begun" in lines.read_text(), 20)
+        servers.wait_until(lambda: "not_before" in read(daemon.state_file), 5, "the restart is in the state file")
+        daemon.send(signal.SIGKILL)
+        daemon.stop()
+        daemon.start()
+        daemon.wait_hold("down", "cooling_down", 15)
+        servers.wait_until(lambda: "ended" in lines.read_text(), 20)
+        assert lines.read_text().split()[:2] == ["begun", "ended"]
+
+
+def test_a_restart_that_was_forgotten_by_a_reload_is_not_begun_twice(build, tmp_path):
+    lines, config = slow_restart(tmp_path)
+    with keepwell.running(build, config) as daemon:
+        servers.wait_until(lambda: "begun" in lines.read_text(), 20)
+        daemon.write({"services": {"fine": config["services"]["fine"]}})
+        assert daemon.post("/-/reload")[0] == 200
+        daemon.write(config)
+        assert daemon.post("/-/reload")[0] == 200
+        daemon.wait_hold("down", "cooling_down", 15)
+        servers.wait_until(lambda: "ended" in lines.read_text(), 20)
+        assert lines.read_text().split()[:2] == ["begun", "ended"]
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def test_a_webhook_is_told_signed_and_told_again_after_a_failure(build):

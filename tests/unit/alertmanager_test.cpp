@@ -93,10 +93,12 @@ AlertmanagerSettings quick(std::initializer_list<const ScriptedReceiver*> member
 std::map<std::string, bool> told(const ScriptedReceiver& receiver)
 {
     std::map<std::string, bool> found;
-    for (const auto& post : receiver.posts())
-        for (const auto& each : json::parse(post.body).as_array())
+    for (const auto& post : receiver.posts()) {
+        const auto alerts = json::parse(post.body);
+        for (const auto& each : alerts.as_array())
             found[std::string{each.at("labels").at("compose_service").as_string()}] =
                 each.at("endsAt").as_string() > rfc3339(std::chrono::system_clock::now());
+    }
     return found;
 }
 
