@@ -1,6 +1,7 @@
 #include "probes/dns.hpp"
 
 #include "probes/dns_question.hpp"
+#include "probes/hosts_file.hpp"
 #include "probes/printable.hpp"
 #include "probes/resolver.hpp"
 
@@ -64,6 +65,8 @@ Verdict judge(const DnsSpec& spec, const DnsReply& reply)
 {
     switch (reply.status) {
         case DnsStatus::silent: return judge_silence(spec, reply);
+        case DnsStatus::unsent:
+            return not_attempted(Reason::resource_exhausted, spec.name + ": " + reply.detail);
         case DnsStatus::bad_name:
             return not_attempted(Reason::bad_configuration, spec.name + " is not a host name");
         case DnsStatus::failed: return rejected(Reason::dns_failure, spec.name + ": " + reply.detail);
@@ -79,6 +82,23 @@ Verdict judge(const DnsSpec& spec, const DnsReply& reply)
     return ok();
 }
 
+bool asks_for_addresses(const DnsSpec& spec)
+{
+    return spec.type == RecordType::any || spec.type == RecordType::a || spec.type == RecordType::aaaa;
+}
+
+// Why no server is ever asked about this name; empty when one is.
+std::string name_fault(const DnsSpec& spec)
+{
+    if (spec.name.empty())
+        return "name is empty";
+    if (is_numeric_address(spec.name))
+        return "name: \"" + spec.name + "\" is an address, which needs no looking up";
+    if (spec.server && asks_for_addresses(spec) && is_localhost(lower_case(spec.name)))
+        return "name: localhost is this machine, whatever a server says: none is ever asked (RFC 6761)";
+    return {};
+}
+
 }  // namespace
 
 std::vector<std::string> DnsSpec::faults() const
@@ -87,11 +107,9 @@ std::vector<std::string> DnsSpec::faults() const
     for (const auto& address : addresses)
         if (!is_numeric_address(address) || address.contains('%'))
             faults.push_back("addresses: \"" + address + "\" is not an IPv4 or IPv6 address");
-    if (name.empty())
-        faults.emplace_back("name is empty");
-    const bool asks_for_addresses =
-        type == RecordType::any || type == RecordType::a || type == RecordType::aaaa;
-    if (!addresses.empty() && (!asks_for_addresses || !exists))
+    if (auto fault = name_fault(*this); !fault.empty())
+        faults.push_back(std::move(fault));
+    if (!addresses.empty() && (!asks_for_addresses(*this) || !exists))
         faults.emplace_back("addresses go with the types any, A and AAAA of a name that exists");
     return faults;
 }

@@ -10,9 +10,13 @@
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <map>
+#include <system_error>
 
 namespace keepwell {
 
@@ -36,6 +40,24 @@ DnsStatus status_of(int code)
     }
 }
 
+// Why no socket is to be had just now (no descriptors, no memory); 0 when there is one.
+int socket_error()
+{
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0)
+        return errno;
+    ::close(socket);
+    return 0;
+}
+
+// c-ares says the same when a server refuses and when it gets no socket to ask by.
+DnsReply unreachable()
+{
+    if (const int error = socket_error())
+        return {.status = DnsStatus::unsent, .detail = std::generic_category().message(error)};
+    return {.status = DnsStatus::silent, .refused = true, .detail = "no DNS server could be reached"};
+}
+
 DnsReply failure(int code)
 {
     switch (code) {
@@ -46,8 +68,7 @@ DnsReply failure(int code)
         case ARES_EREFUSED:
             return {.status = DnsStatus::failed, .detail = "the DNS server refused to answer (REFUSED)"};
         case ARES_ETIMEOUT: return {.status = DnsStatus::silent, .detail = "no DNS server answered in time"};
-        case ARES_ECONNREFUSED:
-            return {.status = DnsStatus::silent, .refused = true, .detail = "no DNS server could be reached"};
+        case ARES_ECONNREFUSED: return unreachable();
         default: return {.status = status_of(code), .detail = ares_strerror(code)};
     }
 }
@@ -246,9 +267,11 @@ void DnsChannel::Impl::open(const DnsSettings& settings)
     int code = library == ARES_SUCCESS ? ares_init_options(&channel, &options, mask) : library;
     if (code == ARES_SUCCESS && !settings.servers.empty())
         code = ares_set_servers_ports_csv(channel, settings.servers.c_str());
-    if (code != ARES_SUCCESS)
-        throw Failure{
-            not_attempted(Reason::resolver_unavailable, std::string{"c-ares: "} + ares_strerror(code))};
+    if (code == ARES_SUCCESS)
+        return;
+    if (const int error = socket_error())  // it could not open resolv.conf either
+        throw Failure{not_attempted(Reason::resource_exhausted, std::generic_category().message(error))};
+    throw Failure{not_attempted(Reason::resolver_unavailable, std::string{"c-ares: "} + ares_strerror(code))};
 }
 
 void DnsChannel::Impl::close()

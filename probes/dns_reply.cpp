@@ -25,7 +25,8 @@ Addresses interleaved(const Addresses& first, const Addresses& second)
 
 bool is_localhost(const std::string& name)
 {
-    return name == "localhost" || name.ends_with(".localhost") || name == "localhost.";
+    const auto plain = std::string_view{name}.substr(0, name.size() - (name.ends_with('.') ? 1 : 0));
+    return plain == "localhost" || plain.ends_with(".localhost");
 }
 
 const std::vector<asio::ip::address>& loopback()

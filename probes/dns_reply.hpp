@@ -31,6 +31,7 @@ enum class DnsStatus : std::uint8_t {
     missing,   // there is no such name, or it has no such record
     failed,    // a server answered that it cannot say (SERVFAIL, REFUSED, nonsense)
     silent,    // no server answered
+    unsent,    // we could not ask: no socket is to be had
     bad_name,  // it is no name at all; nobody was asked
 };
 
@@ -48,7 +49,7 @@ struct DnsReply {
 // 8305, section 4), so that a family that leads nowhere costs one step only.
 DnsReply merged(const DnsReply& v4, const DnsReply& v6);
 
-bool is_localhost(const std::string& lower_case_name);  // RFC 6761: never asked for
+bool is_localhost(const std::string& lower_case_name);  // RFC 6761, section 6.3: never asked for
 const std::vector<asio::ip::address>& loopback();
 
 }  // namespace keepwell

@@ -191,7 +191,7 @@ void Resolver::note(const std::shared_ptr<LookUp>& look_up)
 void Resolver::settle(const std::shared_ptr<LookUp>& look_up, DnsReply answer)
 {
     look_up->timer.cancel();
-    if (answer.status != DnsStatus::silent && answer.status != DnsStatus::bad_name)
+    if (answer.status < DnsStatus::silent)
         cache_.put(look_up->name, answer, Clock::now());
     if (const auto found = under_way_.find(look_up->name);
         found != under_way_.end() && found->second == look_up)
@@ -227,6 +227,8 @@ Addresses judged(const std::string& host, const DnsReply& reply, bool nobody_ans
         case DnsStatus::found: return reply.addresses;
         case DnsStatus::bad_name:
             throw Failure{not_attempted(Reason::bad_configuration, host + " is not a host name")};
+        case DnsStatus::unsent:
+            throw Failure{not_attempted(Reason::resource_exhausted, host + ": " + reply.detail)};
         case DnsStatus::silent:
             if (nobody_answers)
                 throw Failure{not_attempted(Reason::resolver_unavailable, host + ": " + reply.detail)};

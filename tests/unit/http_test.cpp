@@ -1,6 +1,5 @@
 #include "tests/unit/http_peer.hpp"
-
-#include <sys/resource.h>
+#include "tests/unit/processes.hpp"
 
 using namespace keepwell;
 using namespace keepwell::test;
@@ -267,12 +266,7 @@ TEST_CASE("http: without file descriptors left nothing is said about the target"
     CHECK(verdict_of({EMFILE, boost::system::system_category()}).reason == Reason::resource_exhausted);
     CHECK(run_now(loop, at({.host = "127.0.0.1", .port = 1})).reason == Reason::connection_refused);
 
-    rlimit before{};
-    ::getrlimit(RLIMIT_NOFILE, &before);
-    const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
-    const auto result = run_now(loop, spec);
-    ::setrlimit(RLIMIT_NOFILE, &before);
+    const auto result = without_descriptors([&] { return run_now(loop, spec); });
     CHECK(result.outcome == Outcome::not_attempted);
     CHECK(to_string(result.reason) == "resource_exhausted");
     CHECK(run_now(loop, spec).outcome == Outcome::ok);

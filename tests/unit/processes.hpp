@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,18 @@ inline std::size_t open_descriptors()
     for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator("/proc/self/fd"))
         ++count;
     return count;
+}
+
+// What `act` gives while this process can open nothing more.
+inline auto without_descriptors(const auto& act)
+{
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    auto result = act();
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    return result;
 }
 
 // Is there a child of ours, running or not yet reaped?

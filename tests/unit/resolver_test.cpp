@@ -3,6 +3,7 @@
 #include "probes/hosts_file.hpp"
 #include "probes/name_cache.hpp"
 #include "tests/catch.hpp"
+#include "tests/unit/processes.hpp"
 #include "tests/unit/scripted_dns.hpp"
 #include "tests/unit/scripted_server.hpp"
 #include "tests/unit/temporary_file.hpp"
@@ -174,6 +175,25 @@ TEST_CASE("resolver: servers that answer nobody say nothing about the target")
     CHECK(found.verdict.outcome == Outcome::not_attempted);
     CHECK(found.verdict.reason == Reason::resolver_unavailable);
     CHECK(found.took < 600ms + slack);
+}
+
+TEST_CASE("resolver: without file descriptors left nothing is said about the servers")
+{
+    asio::io_context loop;
+    ScriptedDns server{loop, {{"db", {.addresses = {"192.0.2.1"}, .ttl = 0}}}};
+    configure_resolver(loop, settings_for(server));
+    const bool has_asked = GENERATE(false, true);
+    if (has_asked)
+        CHECK(found_now(loop, "other").verdict.reason == Reason::dns_failure);
+    CAPTURE(has_asked);
+    const auto found = without_descriptors([&] { return found_now(loop, "db"); });
+    if (found.addresses.empty()) {  // c-ares may have kept a socket to this server
+        CHECK(found.verdict.outcome == Outcome::not_attempted);
+        CHECK(found.verdict.reason == Reason::resource_exhausted);
+    } else {
+        CHECK(has_asked);
+    }
+    CHECK(found_now(loop, "db").addresses == Strings{"192.0.2.1"});
 }
 
 TEST_CASE("resolver: a server that dies is told from a name that hangs, whatever it answered before")
