@@ -96,6 +96,13 @@ bool from_browser(const ApiRequest& request)
     return !request.origin.empty() || !request.fetch_site.empty();
 }
 
+// Whether a page that is not ours may be behind it.
+bool from_other_page(const ApiRequest& request)
+{
+    return from_other_site(request) ||
+           (from_browser(request) && !request.visitor.is_known && !is_own_name(request.host));
+}
+
 }  // namespace
 
 std::optional<std::pair<std::string, std::map<std::string, std::string>>> split_target(
@@ -191,6 +198,8 @@ ApiResponse Api::get(const ApiRequest& request)
 ApiResponse Api::post(const ApiRequest& request)
 {
     if (const auto service = segment_after(request.path, "/api/v1/heartbeat/")) {
+        if (from_other_page(request))
+            return error(403, "a browser may beat only on the page of this host, opened as localhost");
         if (!watcher_.monitor().stack().find(*service))
             return error(404, "no such service");
         beat_(*service);

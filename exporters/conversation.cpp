@@ -9,6 +9,8 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include <optional>
+
 namespace keepwell {
 
 namespace beast = boost::beast;
@@ -28,26 +30,51 @@ constexpr std::size_t slowest_peer = 100'000;  // bytes a second that it has to 
 
 Clock::duration write_limit(std::size_t bytes) { return request_limit + bytes / slowest_peer * 1s; }
 
-ApiResponse refused(const boost::system::error_code& error)
+std::optional<ApiResponse> refused(const boost::system::error_code& error)
 {
     const int status = error == http::error::body_limit     ? 413
                        : error == http::error::header_limit ? 431
                                                             : 400;
-    return {status, "text/plain", "malformed request: " + error.message() + "\n"};
+    return ApiResponse{status, "text/plain", "malformed request: " + error.message() + "\n"};
+}
+
+// Lines of one name are one value (RFC 9110 §5.3); of two that must be one, nobody's.
+std::string header_of(const RawRequest& request, std::string_view name)
+{
+    std::string value;
+    const auto [first, last] = request.equal_range(beast::string_view{name.data(), name.size()});
+    for (auto line = first; line != last; ++line) {
+        value += line == first ? "" : ", ";
+        value.append(line->value().data(), line->value().size());
+    }
+    return value;
+}
+
+// What may be read in two ways is not read at all: somebody before us may have read it otherwise, and what
+// we took for the next request was a part of this one (RFC 9112 §3.2, §6.1).
+std::optional<ApiResponse> refused(const RawRequest& request)
+{
+    const auto hosts = request.count(http::field::host);
+    if (hosts > 1 || (hosts == 0 && request.version() > 10))
+        return ApiResponse{400, "text/plain", "malformed request: exactly one Host is needed\n"};
+    const auto encoding = header_of(request, "Transfer-Encoding");
+    if (request.count(http::field::transfer_encoding) > 0 && !beast::iequals(encoding, "chunked"))
+        return ApiResponse{501, "text/plain", "of all transfer encodings only chunked is understood\n"};
+    return {};
 }
 
 ApiRequest to_api(const RawRequest& request, Visitor visitor,
                   std::pair<std::string, std::map<std::string, std::string>> target)
 {
-    const auto header = [&](auto name) { return std::string{request[name]}; };
+    const auto header = [&](std::string_view name) { return header_of(request, name); };
     return {.method = std::string{request.method_string()},
             .path = std::move(target.first),
             .query = std::move(target.second),
-            .host = header(http::field::host),
-            .origin = header(http::field::origin),
+            .host = header("Host"),
+            .origin = header("Origin"),
             .fetch_site = header("Sec-Fetch-Site"),
-            .accept = header(http::field::accept),
-            .if_none_match = header(http::field::if_none_match),
+            .accept = header("Accept"),
+            .if_none_match = header("If-None-Match"),
             .last_event_id = header("Last-Event-ID"),
             .scrape_timeout = header("X-Prometheus-Scrape-Timeout-Seconds"),
             .body = request.body(),
@@ -253,14 +280,12 @@ asio::awaitable<void> Conversation::run()
         const auto error = co_await read(request);
         if (!reception_->api)
             co_return;
-        understood = !error;
+        auto reply = error ? refused(error) : refused(request);
+        understood = !reply;
         goes_on_ = understood;
-        ApiResponse reply;
-        if (error)
-            reply = refused(error);
-        else
+        if (!reply)
             reply = co_await answer(request);
-        co_await write(request, std::move(reply));
+        co_await write(request, *std::move(reply));
         co_await asio::post(executor,
                             asio::use_awaitable);  // others' turn, however much this peer has sent at once
     }

@@ -274,8 +274,14 @@ def test_a_broken_state_file_is_survived_with_a_warning(build, content):
     (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", 431),
     (b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413),
     (b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    (b"GET / HTTP/1.1\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+    (b"GET / HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+    (b"GET /-/healthy HTTP/1.0\r\n\r\n", 200),
     (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 405),
     (b"POST /api/v1/resume/fine HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
+    (b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil.example\r\n\r\n", 403),
+    (b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nOrigin: http://localhost\r\n\r\n", 403),
 ])
 def test_bad_requests_get_an_answer_and_hurt_nobody(build, send, status):
     with keepwell.running(build, GOOD) as daemon:
@@ -284,6 +290,19 @@ def test_bad_requests_get_an_answer_and_hurt_nobody(build, send, status):
             reply = client.recv(4096)
             assert reply.startswith(f"HTTP/1.1 {status}".encode()), reply
         daemon.wait_state("fine", "healthy")
+
+
+@pytest.mark.parametrize("encodings", ["gzip", "gzip, chunked", "chunked, identity", "xchunked", "chunked\r\nTransfer-Encoding: gzip", ""])
+def test_a_body_whose_end_is_not_known_is_not_taken_for_the_next_request(build, encodings):
+    smuggled = "POST /api/v1/maintenance/fine HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with keepwell.running(build, GOOD) as daemon:
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as client:
+            client.sendall(f"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {encodings}\r\n\r\n{smuggled}".encode())
+            client.shutdown(socket.SHUT_WR)
+            reply = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+        assert reply.startswith("HTTP/1.1 501 ") or reply.startswith("HTTP/1.1 400 "), reply
+        assert reply.count("HTTP/1.1 ") == 1 and "Connection: close\r\n" in reply
+        assert "in maintenance" not in daemon.get("/health/fine")[1]
 
 
 def test_silent_and_slow_clients_do_not_keep_others_out(build):

@@ -125,6 +125,31 @@ TEST_CASE("api: from elsewhere one may read and report in, and nothing else")
     CHECK(bench.watcher.monitor().service(0).maintenance == false);
 }
 
+TEST_CASE("api: no page of a browser beats for a service, but everybody else does")
+{
+    Bench bench;
+    const auto [host, origin, site, may_act, status] =
+        GENERATE(table<std::string, std::string, std::string, bool, int>({
+            {"keepwell:5337", "", "", false, 204},
+            {"localhost:5337", "", "cross-site", true, 403},
+            {"localhost:5337", "", "same-site", true, 403},
+            {"localhost:5337", "http://evil.example", "", true, 403},
+            {"localhost:5337", "null", "", true, 403},
+            {"localhost:5337", "http://localhost:5337, http://evil.example", "", true, 403},
+            {"evil.example:5337", "http://evil.example:5337", "same-origin", true, 403},  // DNS rebinding
+            {"localhost:5337", "http://localhost:5337", "same-origin", false, 204},
+        }));
+    CAPTURE(host, origin, site);
+    const ApiRequest request{.method = "POST",
+                             .path = "/api/v1/heartbeat/db",
+                             .host = host,
+                             .origin = origin,
+                             .fetch_site = site,
+                             .visitor = {.may_act = may_act}};
+    CHECK(bench.api.answer(request).status == status);
+    CHECK(bench.beats.size() == (status == 204 ? 1 : 0));
+}
+
 TEST_CASE("api: another site's page cannot press our buttons")
 {
     Bench bench;
