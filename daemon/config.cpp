@@ -5,15 +5,13 @@
 #include "daemon/config_keys.hpp"
 #include "daemon/config_probe.hpp"
 #include "daemon/document.hpp"
+#include "daemon/file_text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <unordered_set>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace keepwell {
 
@@ -22,6 +20,8 @@ namespace {
 // More than this is a slip or an attack, and would not be watched well.
 constexpr std::size_t most_services = 100'000;
 constexpr std::size_t most_probes = 200'000;
+// A program that decrypts takes its time; who writes nothing for so long never does.
+constexpr std::chrono::seconds pipes_patience{5};
 
 class Loader {
 public:
@@ -310,26 +310,6 @@ void Loader::load_edges(const Node& node, Service& service)
     }
 }
 
-std::expected<std::string, std::string> contents_of(const std::string& path, std::size_t limit)
-{
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return std::unexpected(std::generic_category().message(errno));
-    std::string text;
-    ssize_t size = 1;
-    while (size > 0 && text.size() <= limit) {
-        const auto before = text.size();
-        text.resize(before + (64 << 10));
-        size = ::read(file, text.data() + before, text.size() - before);
-        text.resize(before + static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-    }
-    const auto error = errno;
-    ::close(file);
-    if (size < 0)
-        return std::unexpected(std::generic_category().message(error));
-    return text;
-}
-
 }  // namespace
 
 LoadedConfig parse_config(std::string_view text, const std::string& file, const std::string& directory,
@@ -347,7 +327,7 @@ LoadedConfig parse_config(std::string_view text, const std::string& file, const 
 
 LoadedConfig load_config(const std::string& path, const Variables& variables, const docker::Found* found)
 {
-    const auto text = contents_of(path, DocumentLimits{}.bytes);
+    const auto text = text_of_file(path, DocumentLimits{}.bytes, pipes_patience);
     if (!text)
         return {.problems = {{.file = path,
                               .text = "cannot read the configuration: " + text.error(),

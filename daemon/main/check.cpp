@@ -3,6 +3,7 @@
 #include "daemon/compose/import.hpp"
 #include "daemon/config.hpp"
 #include "daemon/explain.hpp"
+#include "daemon/file_text.hpp"
 #include "daemon/main/commands.hpp"
 #include "daemon/main/containers.hpp"
 #include "daemon/reference.hpp"
@@ -12,19 +13,18 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
-#include <system_error>
 
 #include <unistd.h>
 
 namespace keepwell {
 
 namespace {
+
+constexpr std::size_t most_bytes = 64 << 20;  // of what is not a configuration
+constexpr std::chrono::seconds pipes_patience{5};
 
 std::string standard_input()
 {
@@ -35,16 +35,15 @@ std::string standard_input()
     return text;
 }
 
-// Throws std::system_error.
+// Throws std::runtime_error.
 std::string contents_of(const std::string& file)
 {
     if (file == "-")
         return standard_input();
-    std::ifstream stream{file, std::ios::binary};
-    std::string text{std::istreambuf_iterator<char>{stream}, {}};
-    if (!stream)
-        throw std::system_error{errno, std::generic_category(), file};
-    return text;
+    auto text = text_of_file(file, most_bytes, pipes_patience);
+    if (!text)
+        throw std::runtime_error{file + ": " + text.error()};
+    return *std::move(text);
 }
 
 LoadedConfig load(const std::string& file)

@@ -48,6 +48,11 @@ std::expected<void, std::string> Door::reload()
         return {};
     auto loaded = load_web_config(file_);
     looked_ = Clock::now();
+    if (loaded.ok() && loaded.says_nothing && !(config_ == WebConfig{}))
+        loaded.problems.push_back(
+            {.file = file_,
+             .text = "the file is empty: half-written, perhaps; what was set stays as it is",
+             .suggestion = "write {} to switch TLS, users and limits off"});
     complaint_ = loaded.ok() ? "" : render(loaded.problems);
     if (!complaint_.empty())
         return std::unexpected(complaint_);

@@ -1,17 +1,14 @@
 #include "exporters/door/web_config.hpp"
 
 #include "daemon/document.hpp"
+#include "daemon/file_text.hpp"
 #include "daemon/reader.hpp"
 #include "exporters/door/tls.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <system_error>
 
 namespace keepwell {
 
@@ -39,19 +36,6 @@ constexpr std::array<std::string_view, 17> known_suites{
     "TLS_RSA_WITH_AES_128_GCM_SHA256",
     "TLS_RSA_WITH_AES_256_GCM_SHA384",
 };
-
-std::expected<std::string, std::string> contents_of(const std::string& path)
-{
-    std::error_code error;
-    if (std::filesystem::is_directory(path, error))
-        return std::unexpected("it is a directory");
-    errno = 0;
-    std::ifstream file{path, std::ios::binary};
-    std::string text{std::istreambuf_iterator<char>{file}, {}};
-    if (!file)
-        return std::unexpected(std::generic_category().message(errno));
-    return text;
-}
 
 // What is wrong with how clients are asked for certificates; empty when nothing is.
 std::string client_fault(const TlsServerConfig& tls)
@@ -131,11 +115,16 @@ std::vector<std::string> WebConfig::faults() const
             words.push_back("basic_auth_users: a name with a colon cannot be sent: " + shown(user));
     if (!roles.empty() && !asks_who())
         words.emplace_back(
-            "roles: nobody is asked who he is: basic_auth_users or client certificates are needed");
+            "roles: nobody is asked who he is: basic_auth_users or client certificates (tls_server_config) "
+            "are "
+            "needed");
     else if (!tls_server_config.verifies())
         for (const auto& [name, role] : roles)
             if (!basic_auth_users.contains(name))
-                words.push_back(fmt::format("roles: {} is not among basic_auth_users", shown(name)));
+                words.push_back(
+                    fmt::format("roles: {} is not among basic_auth_users, and tls_server_config checks no "
+                                "certificates",
+                                shown(name)));
     return words;
 }
 
@@ -147,7 +136,9 @@ LoadedWebConfig parse_web_config(std::string_view text, const std::string& file,
     loaded.problems = std::move(document.problems);
     if (!document.whole)
         return loaded;
+    const bool is_plain_no = document.root.is_mapping() && document.root.children.empty();
     std::erase_if(document.root.children, [](const Node& child) { return child.is_null(); });
+    loaded.says_nothing = document.root.children.empty() && !is_plain_no;
     Reader reader{file, directory, loaded.problems};
     reader.read(document.root, loaded.config);
     sort_by_place(loaded.problems);
@@ -156,7 +147,7 @@ LoadedWebConfig parse_web_config(std::string_view text, const std::string& file,
 
 LoadedWebConfig load_web_config(const std::string& path)
 {
-    const auto text = contents_of(path);
+    const auto text = text_of_file(path, limits.bytes);
     if (!text)
         return {.problems = {{.file = path,
                               .text = "cannot read the web configuration: " + text.error(),

@@ -216,6 +216,7 @@ struct WebConfig {
 struct LoadedWebConfig {
     WebConfig config{};
     std::vector<Problem> problems{};
+    bool says_nothing = false;  // empty, or keys without values; `{}` says that nothing is set
     bool ok() const { return !has_errors(problems); }
 };
 

@@ -172,6 +172,9 @@ def test_what_has_changed_is_taken_over_without_a_restart(build, tmp_path, autho
         status, words = daemon.post("/-/reload")
         assert status == 500 and "web.yml:2:10: basic_auth_users.alice: not a bcrypt hash" in words
         assert "the web configuration stays as it was" in daemon.log() and "correct horse" not in daemon.log() + words
+        daemon.write_web("# half-written\n")
+        servers.wait_until(lambda: "the file is empty" in daemon.post("/-/reload")[1], 10)
+        assert daemon.curl("/metrics", *trust)[0] == 401 and daemon.metric("keepwell_config_last_reload_successful") == 0
         daemon.write_web({})
         servers.wait_until(lambda: daemon.curl("/metrics", scheme="http")[0] == 200, 10)
         assert daemon.metric("keepwell_config_last_reload_successful") == 1 and daemon.pid == pid

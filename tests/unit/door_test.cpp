@@ -129,6 +129,25 @@ TEST_CASE("door: a changed file is taken over, a broken one is not")
     CHECK(entrance.status(stranger) == 401);
 }
 
+TEST_CASE("door: an empty file switches nothing off, unless it says so")
+{
+    Entrance entrance{users("{}")};
+    const std::string empty = GENERATE("", "# TLS and users\n", "---\n", "basic_auth_users:\n", "null");
+    CAPTURE(empty);
+    entrance.file.write(empty);
+    const auto done = entrance.door.reload();
+    REQUIRE_FALSE(done);
+    CHECK_THAT(done.error(), Catch::Matchers::ContainsSubstring("write {} to switch"));
+    CHECK_FALSE(entrance.door.is_current());
+    CHECK(entrance.status(stranger) == 401);
+    entrance.file.write("{}");
+    CHECK(entrance.door.reload());
+    CHECK(entrance.status(stranger) == 200);
+    entrance.file.write(empty);  // nothing is lost now
+    CHECK(entrance.door.reload());
+    CHECK(Entrance{empty}.door.is_current());
+}
+
 TEST_CASE("door: credentials are read as RFC 7617 says")
 {
     auto [header, user, password] = GENERATE(table<std::string, std::string, std::string>({
