@@ -71,6 +71,27 @@ bool is_unquoted_placeholder(const Node& child)
                                child.key == "project");
 }
 
+// Whether a variable somewhere in it could not be replaced, which is told already.
+bool is_broken(const Node& node) { return node.broken || std::ranges::any_of(node.children, is_broken); }
+
+// Whether words for people speak of a key (`url`, also as URL), or of several of its kind (`types`).
+bool speak_of(std::string_view words, std::string_view key)
+{
+    const auto is_word = [](char c) {
+        return c == '_' || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+    };
+    const auto same = [](char one, char other) { return one == other || (one | 32) == other; };
+    for (auto from = words.begin(); from != words.end();) {
+        const auto at = std::search(from, words.end(), key.begin(), key.end(), same);
+        if (at == words.end())
+            return false;
+        if (at == words.begin() || !is_word(at[-1]))
+            return true;
+        from = at + 1;
+    }
+    return false;
+}
+
 // Words of others about a node, who do not know what came from variables.
 void hide_variables(const Node& node, std::string& words)
 {
@@ -215,19 +236,29 @@ bool Reader::in_range(const Node& node, std::int64_t value, const Bounds& bounds
 void Reader::read_rows(const Node& node, std::span<const Row> rows, void* object, const Takes& takes,
                        std::span<const std::string_view> more_names)
 {
-    if (!node.is_mapping() && !node.is_null())
+    if (!node.is_mapping() && !node.is_null()) {
+        broken_ = {.whole = true};
         return expected(node, "expected a mapping",
                         node.is_sequence() ? "write \"key: value\" without \"- \""
                                            : did_you_mean("", names_in(rows, more_names)));
+    }
+    Broken broken;
     for (const auto& child : node.children) {
-        const auto row = std::ranges::find(rows, child.key, &Row::name);
+        const auto before = complaints_;
+        auto row = std::ranges::find(rows, child.key, &Row::name);
         if (row != rows.end()) {
             const auto step = enter(child.key);
             read_row(child, *row, object);
-        } else if (!read_row_file(child, rows, object) && !(takes && takes(child))) {
+        } else if (read_row_file(child, rows, object)) {
+            row = std::ranges::find(rows, child.key, &Row::file_name);
+        } else if (!(takes && takes(child))) {
             unknown_key(child, names_in(rows, more_names));
+            broken.unknown_key = true;
         }
+        if (row != rows.end() && (complaints_ != before || is_broken(child)))
+            broken.keys.push_back(row->name);
     }
+    broken_ = std::move(broken);  // those of tables within it are done
     require(node, rows);
 }
 
@@ -236,10 +267,13 @@ void Reader::require(const Node& node, std::span<const Row> rows)
     for (const auto& row : rows) {
         const auto* given = node.find(row.name);
         const auto* in_file = row.shape->secret ? node.find(row.file_name) : nullptr;
+        const bool is_missing = !given && !in_file && row.need == Need::required;
+        if (is_missing || (given && in_file))
+            broken_.keys.push_back(row.name);
         if (given && in_file)
             complain(in_file->key_mark, fmt::format("both {} and {} are given", row.name, row.file_name),
                      "keep one");
-        else if (!given && !in_file && row.need == Need::required)
+        else if (is_missing)
             complain(node.place(), fmt::format("the key \"{}\" is missing", row.name), std::string{row.help});
     }
 }
@@ -303,14 +337,39 @@ void Reader::read_table(const Node& node, const Shape& shape, void* object)
         bare && (node.is_scalar() || (node.is_sequence() && bare->shape->form == Shape::Form::list));
     if (!fits)
         return read_rows(node, shape.rows, object);
+    const auto before = complaints_;
     read_row(node, *bare, object);
+    broken_ = {};
+    if (complaints_ != before || is_broken(node))
+        broken_.keys.push_back(bare->name);
     Node alone{.kind = Node::Kind::mapping, .mark = node.mark, .key_mark = node.key_mark};
     alone.children.push_back({.key = std::string{bare->name}});
     require(alone, shape.rows);
 }
 
-void Reader::fault(const Node& node, const std::string& words)
+// A key that could not be read has its default, and what is said of that would be wrong: only words that
+// speak of keys, and of none that is broken, stand on their own.
+bool Reader::follows_from_broken(const Node& node, std::span<const Row> rows, std::string_view words) const
 {
+    if (broken_.nothing())
+        return false;
+    bool speaks_of_any = false;
+    for (const auto& row : rows) {
+        if (!speak_of(words, row.name))
+            continue;
+        const bool is_given = node.find(row.name) || (row.shape->secret && node.find(row.file_name));
+        if (std::ranges::find(broken_.keys, row.name) != broken_.keys.end() ||
+            (broken_.unknown_key && !is_given))
+            return true;
+        speaks_of_any = true;
+    }
+    return !speaks_of_any;
+}
+
+void Reader::fault(const Node& node, std::span<const Row> rows, const std::string& words)
+{
+    if (follows_from_broken(node, rows, words))
+        return;
     // A fault that begins with a key that is given (`argv: the program is missing`) is shown there.
     auto text = words;
     hide_variables(node, text);

@@ -80,14 +80,23 @@ private:
     void read_map(const Node& node, std::map<std::string, T>& value, const Bounds& bounds);
     template <TextValue T>
     void read_text_value(const Node& node, T& value, const Bounds& bounds);
+    // What must not be judged of the table that was read last, because it is told already that it is wrong.
+    struct Broken {
+        std::vector<std::string_view> keys{};  // of rows: what was read is not what was meant
+        bool unknown_key = false;              // which may have been meant as any row that is not given
+        bool whole = false;                    // it is no table at all
+        bool nothing() const { return keys.empty() && !unknown_key && !whole; }
+    };
     template <class T>
-    void call_faults(const Node& node, const T& value, std::size_t complaints_before);
-    void fault(const Node& node, const std::string& words);
+    void call_faults(const Node& node, const T& value);
+    void fault(const Node& node, std::span<const Row> rows, const std::string& words);
+    bool follows_from_broken(const Node& node, std::span<const Row> rows, std::string_view words) const;
 
     std::string file_;
     std::string directory_;
     std::vector<Problem>& problems_;
     std::size_t complaints_ = 0;
+    Broken broken_{};
     Path path_{};
     friend struct RowAccess;
 };
@@ -159,12 +168,12 @@ void Reader::read_map(const Node& node, std::map<std::string, T>& value, const B
 }
 
 template <class T>
-void Reader::call_faults(const Node& node, const T& value, std::size_t complaints_before)
+void Reader::call_faults(const Node& node, const T& value)
 {
     if constexpr (requires { value.faults(); })
-        if (complaints_ == complaints_before)
+        if (!broken_.whole)
             for (const auto& words : value.faults())
-                fault(node, words);
+                fault(node, shape_of<T>().rows, words);
 }
 
 template <class T>
@@ -215,9 +224,8 @@ void Reader::read(const Node& node, T& value, const Bounds& bounds)
         if (complaints_ == before)
             value = std::move(inner);
     } else {
-        const auto before = complaints_;
         read_table(node, shape_of<T>(), &value);
-        call_faults(node, value, before);
+        call_faults(node, value);
     }
 }
 

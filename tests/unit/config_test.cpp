@@ -290,6 +290,65 @@ TEST_CASE("a heartbeat is expected under the service's name, or under its own")
     CHECK(std::get<HeartbeatSpec>(*probes[1].spec).name == "other");
 }
 
+TEST_CASE(
+    "what is wrong of keys that were read is told beside those that were not, and nothing that follows from "
+    "these")
+{
+    using Strings = std::vector<std::string>;
+    const auto [text, told, untold] = GENERATE(table<std::string, Strings, Strings>({
+        {"restart: {jitter: 2, max: 0}", {"restart.max: expected", "jitter must be between 0 and 1"}, {}},
+        {"restart: {backoff: 1h, backoff_max: x}", {"backoff_max: expected"}, {"less than"}},
+        {"restart: {backoff: 1h, backof_max: 2h}", {"unknown key"}, {"less than"}},
+        {"restart: {backoff: 1h, max: x}", {"max: expected", "is less than backoff"}, {}},
+        {"restart: {mode: act, command: {user: root}}",
+         {"\"argv\" is missing"},
+         {"needs something to restart"}},
+        {"probes: [{postgres: {address: 'a:1', role: boss, expect: 1}}]",
+         {"role: expected", "need a `query`"},
+         {}},
+        {"probes: [{postgres: {address: 'a:1', qery: x, expect: 1}}]", {"unknown key"}, {"need a `query`"}},
+        {"probes: [{postgres: {address: 'a:1', query: '${NONE}', expect: 1}}]",
+         {"NONE is not set"},
+         {"need a `query`"}},
+        {"probes: [{postgres: {address: 'a:1', password: x, role: boss}}]",
+         {"role: expected"},
+         {"only used"}},
+        {"probes: [{http: {url: 'http://a', method: GE T, http_version: 7}}]",
+         {"http_version: expected", "is not a request method"},
+         {}},
+        {"probes: [{http: {url: a, tls: {insecure: true}, follow_redirects: false}}]",
+         {"url: "},
+         {"begins with https"}},
+        {"probes: [{http: {tls: {insecure: true}, follow_redirects: false, method: GE T}}]",
+         {"\"url\" is missing", "is not a request method"},
+         {"begins with https"}},
+        {"probes: [{redis: {address: 'a:1', username: u, password_file: /none}}]",
+         {"cannot read the secret"},
+         {"needs a password"}},
+        {"probes: [{dns: {name: a, type: X, addresses: ['1::', b]}}]",
+         {"type: expected", "\"b\" is not an IPv4"},
+         {"go with"}},
+        {"probes: [{exec: {argv: {}, exit_codes: 0}}]", {"argv: expected"}, {"needs `argv`"}},
+    }));
+    const auto problems = problems_of_service(text);
+    CAPTURE(text, problems);
+    for (const auto& words : told)
+        CHECK_THAT(problems, Catch::Matchers::ContainsSubstring(words));
+    for (const auto& words : untold)
+        CHECK_THAT(problems, !Catch::Matchers::ContainsSubstring(words));
+}
+
+TEST_CASE("a webhook's faults do not hide each other")
+{
+    const std::string beside = GENERATE("format: telegraph", "timeout: x", "url: 5");
+    const auto problems =
+        problems_of("webhooks: [{events: [bad], " + beside +
+                    (beside.starts_with("url") ? "" : ", url: 'http://a'") + "}]\nservices: {}\n");
+    CAPTURE(problems);
+    CHECK_THAT(problems, Catch::Matchers::ContainsSubstring("there is no event \"bad\""));
+    CHECK_THAT(problems, Catch::Matchers::ContainsSubstring(beside.substr(0, beside.find(':'))));
+}
+
 TEST_CASE("all problems of a file are told at once, in its order")
 {
     const auto problems =
