@@ -46,6 +46,22 @@ std::runtime_error listen_error(const std::string& where, const boost::system::e
 
 }  // namespace
 
+std::expected<asio::ip::tcp::endpoint, std::string> listen_endpoint(const std::string& text)
+{
+    auto address = text.starts_with(':') ? "[::]" + text : text;
+    const bool any_port = address.ends_with(":0");
+    if (any_port)
+        address.back() = '1';  // stands for it: port 0 is no one's address
+    const auto parsed = Address::parse(address);
+    if (!parsed)
+        return std::unexpected(parsed.error());
+    boost::system::error_code error;
+    const auto ip = asio::ip::make_address(parsed->host == "localhost" ? "127.0.0.1" : parsed->host, error);
+    if (error)
+        return std::unexpected("give a numeric address such as 127.0.0.1");
+    return asio::ip::tcp::endpoint{ip, any_port ? static_cast<asio::ip::port_type>(0) : parsed->port};
+}
+
 struct Server::Listeners {
     asio::io_context& loop;
     std::shared_ptr<Reception> reception;
@@ -99,24 +115,14 @@ Server::~Server() { stop(); }
 
 void Server::listen(const std::string& address)
 {
-    const auto parsed = Address::parse(address.starts_with(':') ? "[::]" + address : address);
-    const bool any_port = address.ends_with(":0");
-    if (!parsed && !any_port)
+    const auto parsed = listen_endpoint(address);
+    if (!parsed)
         throw std::runtime_error{"bad listen address \"" + address + "\": " + parsed.error()};
-    auto host = parsed ? parsed->host : address.substr(0, address.size() - 2);
-    if (host.starts_with('['))
-        host = host.substr(1, host.size() - 2);
-    if (host.empty())
-        host = "::";
+    auto endpoint = *parsed;
     boost::system::error_code error;
-    auto ip = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
-    if (error)
-        throw std::runtime_error{"bad listen address \"" + address +
-                                 "\": give a numeric address such as 127.0.0.1"};
     auto acceptor = std::make_unique<asio::ip::tcp::acceptor>(listeners_->loop);
-    asio::ip::tcp::endpoint endpoint{ip, parsed ? parsed->port : static_cast<asio::ip::port_type>(0)};
     acceptor->open(endpoint.protocol(), error);
-    if (error && ip.is_v6() && ip.is_unspecified()) {  // a host without IPv6
+    if (error && endpoint.address().is_v6() && endpoint.address().is_unspecified()) {  // a host without IPv6
         endpoint.address(asio::ip::address_v4::any());
         acceptor->open(endpoint.protocol(), error);
     }
@@ -198,14 +204,26 @@ std::vector<std::string> Server::addresses() const
     return texts;
 }
 
-std::uint16_t Server::loopback_port() const
+// One on loopback, if there is one: other addresses come and go with their interfaces.
+std::optional<Address> Server::own_address() const
 {
+    std::optional<Address> other;
     for (const auto& acceptor : listeners_->tcp) {
         const auto endpoint = acceptor->local_endpoint();
-        if (endpoint.address().is_unspecified() || endpoint.address() == asio::ip::make_address("127.0.0.1"))
-            return endpoint.port();
+        const auto ip = endpoint.address();
+        if (ip.is_unspecified())  // takes IPv4 as well, which every host has on loopback
+            return Address{.host = "127.0.0.1", .port = endpoint.port()};
+        Address address{.host = ip.to_string(), .port = endpoint.port()};
+        if (ip.is_loopback())
+            return address;
+        other = other.value_or(address);
     }
-    return 0;
+    return other;
+}
+
+std::string Server::own_socket() const
+{
+    return listeners_->local.empty() ? std::string{} : listeners_->local.front().first;
 }
 
 }  // namespace keepwell

@@ -2,17 +2,24 @@
 
 #include "exporters/api.hpp"
 #include "exporters/door/door.hpp"
+#include "probes/address.hpp"
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include <sys/types.h>
 
+#include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace keepwell {
+
+// `:5337`, `127.0.0.1:5337`, `[::1]:0`: or why it is no address to listen on.
+std::expected<asio::ip::tcp::endpoint, std::string> listen_endpoint(const std::string& text);
 
 // Serves the API over HTTP/1.1 on TCP and unix sockets, on the loop. Bounded in everything: connections,
 // header and body sizes, and the time that each part of a conversation may take.
@@ -28,7 +35,7 @@ public:
     Server(asio::io_context& loop, Api& api) : Server{loop, api, Settings{}} {}
     ~Server();
 
-    // `:5337`, `127.0.0.1:5337`, `[::1]:0`: throws std::runtime_error that says what is wrong and what to do.
+    // Both throw std::runtime_error that says what is wrong and what to do.
     void listen(const std::string& address);
     // A stale socket file of a keepwell that is gone is replaced; one that answers is an error.
     void listen_unix(const std::string& path);
@@ -37,7 +44,9 @@ public:
     void stop();  // before the loop is destroyed
 
     std::vector<std::string> addresses() const;  // as bound, e.g. "127.0.0.1:5337"
-    std::uint16_t loopback_port() const;         // a TCP port that answers on 127.0.0.1, or 0
+    // Where we can be reached from this host.
+    std::optional<Address> own_address() const;  // none: not by TCP
+    std::string own_socket() const;              // empty: by no unix socket
 
 private:
     struct Listeners;

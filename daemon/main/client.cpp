@@ -114,6 +114,12 @@ Answer ask(const std::string& given, const std::string& method, const std::strin
                        loop.stop();
                    });
     loop.run();
+    const bool was_sent = method != "GET" && progress.phase() >= Phase::request;
+    if (!reply && was_sent)
+        throw std::runtime_error{
+            fmt::format("keepwell does not answer at {}: {}\n  it was asked, and may do it still: `keepwell "
+                        "status` tells",
+                        where, failure)};
     if (!reply)
         throw std::runtime_error{fmt::format(
             "keepwell does not answer at {}: {}\n  is it running? say where with --url or KEEPWELL_URL",

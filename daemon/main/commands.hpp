@@ -15,9 +15,10 @@ std::string usual_config_file();
 struct RunOptions {
     std::string config_file = usual_config_file();
     bool check_only = false;
-    std::string reload_interval = "10s";
+    std::string reload_interval = "10s";  // a Duration, which the flag has been checked to be
     std::vector<std::string> listen{};
     std::string socket = "/run/keepwell/keepwell.sock";
+    bool socket_is_given = false;  // by a flag: then it must be possible
     std::string socket_mode = "0660";
     std::string web_config_file{};
     std::size_t most_connections = 10'000;

@@ -17,8 +17,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <stdexcept>
+#include <system_error>
 
 namespace keepwell {
 
@@ -51,6 +54,17 @@ asio::awaitable<ActionOutcome> carry_out(Engine engine, RestartAction action, Ac
     return act(std::move(engine), std::get<DockerAction>(std::move(action)), std::move(context));
 }
 
+// What must answer as long as it is not us who are cut off; null: there is nothing of ours to ask.
+SharedSpec check_of(const Server& server)
+{
+    if (auto address = server.own_address())
+        return std::make_shared<const ProbeSpec>(TcpSpec{.address = *std::move(address)});
+    if (auto socket = server.own_socket(); !socket.empty())
+        return std::make_shared<const ProbeSpec>(HttpSpec{
+            .url = Url::parse("http://localhost/-/healthy").value(), .unix_socket = std::move(socket)});
+    return nullptr;
+}
+
 LogLevel level_of(std::string_view name)
 {
     return name == "debug"   ? LogLevel::debug
@@ -74,9 +88,8 @@ Daemon::Daemon(RunOptions options)
 Watcher::Settings Daemon::settings()
 {
     auto check = config_.self_check ? config_.self_check->spec : nullptr;
-    if (!check && server_ && server_->loopback_port())
-        check = std::make_shared<const ProbeSpec>(
-            TcpSpec{.address = {.host = "127.0.0.1", .port = server_->loopback_port()}});
+    if (!check && server_)
+        check = check_of(*server_);
     return {.self_check = check,
             .act = [this, engine = Engine{config_.docker.value_or(DockerSettings{})}](RestartAction action,
                                                                                       ActionContext context) {
@@ -165,16 +178,29 @@ void Daemon::listen()
     for (const auto& address : options_.listen)
         if (address != none)
             server_->listen(address);
-    if (options_.socket != none) {
-        const auto directory = std::filesystem::path{options_.socket}.parent_path();
-        if (::access(directory.c_str(), W_OK) == 0)
-            server_->listen_unix(options_.socket);
-        else
-            log(LogLevel::info, "no unix socket: its directory does not exist or is not ours",
-                {{"socket", options_.socket}});
-    }
+    if (options_.socket != none)
+        listen_on_socket();
     for (const auto& address : server_->addresses())
         log(LogLevel::info, "listening", {{"address", address}});
+    if (!config_.self_check && !check_of(*server_))
+        log(LogLevel::warn,
+            "when everything fails at once, nothing is restarted: without a listener there is nothing to "
+            "tell "
+            "by that it is not keepwell itself that is cut off; configure `self_check`");
+}
+
+// The usual place may be none of ours, where keepwell is run by hand; what was asked for must be there.
+void Daemon::listen_on_socket()
+{
+    const auto path = std::filesystem::path{options_.socket};
+    const auto directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
+    if (::access(directory.c_str(), W_OK) == 0)
+        return server_->listen_unix(options_.socket);
+    const auto why = directory.string() + ": " + std::generic_category().message(errno);
+    if (options_.socket_is_given || !server_->own_address())
+        throw std::runtime_error{"cannot listen on " + options_.socket + ": " + why +
+                                 "; make this directory writable, or choose another place with --web.socket"};
+    log(LogLevel::warn, "no unix socket", {{"socket", options_.socket}, {"reason", why}});
 }
 
 DaemonFigures Daemon::figures()
@@ -248,9 +274,6 @@ int Daemon::run()
     raise_descriptor_limit();
     log(LogLevel::info, "keepwell starts",
         {{"version", std::string{version}}, {"config", options_.config_file}});
-    const auto interval = Duration::parse(options_.reload_interval);
-    if (!interval)
-        throw std::runtime_error{"--config.auto-reload-interval: " + interval.error()};
     auto config = load();
     if (!config) {
         stop_log();
@@ -293,8 +316,8 @@ int Daemon::run()
     for (auto coroutine :
          {&Daemon::reload_on_hangup, &Daemon::end_on_signal, &Daemon::keep_state, &Daemon::follow_names})
         asio::co_spawn(loop_, (this->*coroutine)(), asio::detached);
-    if (*interval > Duration{})
-        asio::co_spawn(loop_, reload_on_change(interval->value), asio::detached);
+    if (const auto interval = Duration::parse(options_.reload_interval).value(); interval > Duration{})
+        asio::co_spawn(loop_, reload_on_change(interval.value), asio::detached);
     log(LogLevel::info, "watching",
         {{"services", std::to_string(config_.stack.services.size())},
          {"mode", std::string{name_of(config_.stack.mode)}}});

@@ -76,6 +76,7 @@ private:
     bool has_failed_to_restart(const ActionContext& context) const;
     void configure_receivers();
     void listen();
+    void listen_on_socket();
     void choose_state_file();
     void remember();
     DaemonFigures figures();

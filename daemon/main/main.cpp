@@ -1,6 +1,8 @@
 // keepwelld: the daemon, and everything that one asks of it on the command line.
 #include "daemon/main/commands.hpp"
 #include "daemon/version.hpp"
+#include "exporters/server.hpp"
+#include "probes/duration.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -30,6 +32,19 @@ constexpr auto examples =
     "\n"
     "Exit codes: 0 fine, 1 no, 100 wrong usage or configuration, 111 the system failed us.";
 
+// Flags are wrong usage when they are read, not a failure later on.
+std::string listen_fault(const std::string& text)
+{
+    const auto endpoint = listen_endpoint(text);
+    return text == "none" || endpoint ? "" : endpoint.error();
+}
+
+std::string duration_fault(const std::string& text)
+{
+    const auto duration = Duration::parse(text);
+    return duration ? "" : duration.error();
+}
+
 void add_daemon_options(CLI::App& app, RunOptions& options)
 {
     app.option_defaults()->take_last();  // a later one on the command line wins
@@ -38,10 +53,12 @@ void add_daemon_options(CLI::App& app, RunOptions& options)
     app.add_flag("--config.check", options.check_only, "check the configuration file and exit");
     app.add_option("--config.auto-reload-interval", options.reload_interval,
                    "how often to look whether the file's content has changed; 0: never")
+        ->check(duration_fault)
         ->capture_default_str();
     app.add_option("--web.listen-address", options.listen,
                    "address to listen on, such as :5337 or 127.0.0.1:5337; may be repeated; `none`: no TCP")
         ->take_all()
+        ->check(listen_fault)
         ->default_str(":5337");
     app.add_option("--web.socket", options.socket, "unix socket to listen on; `none`: no socket")
         ->capture_default_str();
@@ -198,6 +215,7 @@ int main(int argc, char** argv)
         add_daemon_options(app, run_options);
         add_commands(app, options, exit_code);
         app.parse(argc, argv);
+        run_options.socket_is_given = app.count("--web.socket") > 0;
         if (exit_code >= 0)
             return exit_code;
         if (run_options.check_only)

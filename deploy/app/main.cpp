@@ -41,7 +41,7 @@ Environment (an empty variable is not set; NAME_FILE reads passwords and URLs fr
 Examples:
   REDIS_URL=redis://127.0.0.1 POSTGRES_HOST=127.0.0.1 POSTGRES_PASSWORD_FILE=/run/secrets/db keepwell-app api
   API_URL=http://127.0.0.1:8000 PORT=3000 keepwell-app web
-  REDIS_HOST=127.0.0.1 HEARTBEAT_URL=http://127.0.0.1:9101/api/v1/heartbeat/worker keepwell-app worker
+  REDIS_HOST=127.0.0.1 HEARTBEAT_URL=http://127.0.0.1:5337/api/v1/heartbeat/worker keepwell-app worker
 
 SIGTERM and SIGINT end it: requests in flight are finished, then it exits with 0.
 Exit status: 0 stopped, 1 it cannot listen, 100 wrong usage or environment.
