@@ -6,6 +6,7 @@
 #include "probes/deadline.hpp"
 #include "probes/resolver.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
