@@ -9,6 +9,9 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <optional>
 
 namespace keepwell {
@@ -106,6 +109,7 @@ private:
     std::string head_of(const ApiResponse& reply, const RawRequest& request) const;
     asio::awaitable<void> write(const RawRequest& request, ApiResponse reply);
     asio::awaitable<void> write_events(std::shared_ptr<EventStream> events);
+    void end_when_heard_from(std::shared_ptr<EventStream> events);
     asio::awaitable<void> hear_out();
 
     std::shared_ptr<Reception> reception_;
@@ -246,8 +250,7 @@ asio::awaitable<void> Conversation::write_events(std::shared_ptr<EventStream> ev
         EventStream& events;
         ~Farewell() { events.end(); }
     } farewell{*events};
-    wire_.socket().async_wait(asio::socket_base::wait_read,
-                              [events](boost::system::error_code) { events->end(); });
+    end_when_heard_from(events);
     for (;;) {
         const auto text = co_await events->next();
         if (text.empty())
@@ -256,6 +259,21 @@ asio::awaitable<void> Conversation::write_events(std::shared_ptr<EventStream> ev
         co_await wire_.write(text);
         place_.works();
     }
+}
+
+// That the socket is readable may be old news, of the request that was read already: then it is waited for
+// again.
+void Conversation::end_when_heard_from(std::shared_ptr<EventStream> events)
+{
+    wire_.socket().async_wait(asio::socket_base::wait_read, [this, events](boost::system::error_code error) {
+        if (events->ended())
+            return;  // and this conversation may be gone
+        char byte = 0;
+        const bool nothing = !error &&
+                             ::recv(wire_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                             (errno == EAGAIN || errno == EWOULDBLOCK);
+        nothing ? end_when_heard_from(events) : events->end();
+    });
 }
 
 // What the peer has still to say: closing before would drop the answer on its way to it (RFC 9112 §9.6).
