@@ -85,12 +85,13 @@ TEST_CASE("memory: who left is forgotten after a day, or when there are too many
 
 TEST_CASE("memory: what cannot be trusted is the safe choice, with a warning")
 {
-    auto text = GENERATE(as<std::string>{}, "", "{", "[]", "null", "{}", R"({"version":2,"services":{}})",
-                         R"({"version":1,"services":[]})", R"({"version":1,"services":{"db":3}})",
-                         R"({"version":1,"services":{"db":{"maintenance":1}}})",
-                         R"({"version":1,"services":{"db":{"instances":{"db":{}}}}})", bad_restart("\"x\""),
-                         bad_restart("1e300"), R"({"version":1,"services":{},"departed":3})",
-                         R"({"version":1,"services":{},"departed":[{"service":"x","instance":"","left":1}]})");
+    auto text =
+        GENERATE(as<std::string>{}, "", "{", "[]", "null", "{}", R"({"version":2,"services":{}})",
+                 R"({"version":1,"services":[]})", R"({"version":1,"services":{"db":3}})",
+                 R"({"version":1,"services":{"db":{"maintenance":1}}})",
+                 R"({"version":1,"services":{"db":{"instances":{"db":{}}}}})", bad_restart("\"x\""),
+                 bad_restart("1e300"), R"({"version":1,"services":{},"departed":3})",
+                 R"({"version":1,"services":{},"departed":[{"service":"x","instance":"","left":1}]})");
     CAPTURE(text);
     auto monitor = fresh(now);
     CHECK(recall(text, monitor, nullptr, now, wall));
@@ -106,7 +107,8 @@ TEST_CASE("memory: a clock that was set back makes no restart lie in the future"
     CHECK_FALSE(
         recall(memory_text(before, {}, now, wall), after, nullptr, now, wall - std::chrono::hours{24 * 30}));
     CHECK(after.instance(0).record.recent.at(0) == now);
-    CHECK(after.instance(0).record.not_before <= now + 2 * RestartPolicy{}.backoff_max.value + RestartPolicy{}.action_timeout().value);
+    CHECK(after.instance(0).record.not_before <=
+          now + 2 * RestartPolicy{}.backoff_max.value + RestartPolicy{}.action_timeout().value);
 }
 
 TEST_CASE("memory: a file is replaced as a whole or not at all")
