@@ -89,16 +89,16 @@ private:
         const bool wants_v6 = query.size() > at + 2 && query[at + 2] == 28;
         name = lower_case(name);
         ++state.asked[name];
-        using Manner = DnsEntry::Manner;
+        using How = DnsEntry::Manner;
         const auto known = state.names.find(name);
-        DnsEntry entry{.manner = name.empty() ? Manner::answer : Manner::no_such_name};
+        DnsEntry entry{.manner = name.empty() ? How::answer : How::no_such_name};
         if (known != state.names.end())
             entry = known->second;
-        if (entry.manner == Manner::ignore || (entry.manner == Manner::ignore_aaaa && wants_v6))
+        if (entry.manner == How::ignore || (entry.manner == How::ignore_aaaa && wants_v6))
             return {};
-        if (entry.manner == Manner::garbage)
+        if (entry.manner == How::garbage)
             return std::string{query.substr(0, 2)} + std::string(40, '\xfe');
-        const int code = entry.manner == Manner::ignore_aaaa ? 0 : static_cast<int>(entry.manner);
+        const int code = entry.manner == How::ignore_aaaa ? 0 : static_cast<int>(entry.manner);
         std::string records;
         std::uint16_t count = 0;
         for (const auto& text : entry.addresses) {
